@@ -1,0 +1,56 @@
+# Every target is one stage's script; RECIPE= picks the recipe, and the rest is in the recipe.
+RECIPE ?= recipes/ko_text2sql/smollm2-135m-cpu.yaml
+SMOKE = recipes/ko_text2sql/smoke.yaml
+PY = .venv/bin/python
+GENERATE = $(if $(MODEL),--model $(MODEL)) $(if $(ROWS),--rows "$(ROWS)") $(if $(OUT),--out "$(OUT)")
+
+.DEFAULT_GOAL = help
+.NOTPARALLEL:
+.PHONY: help setup data format train merge generate judge report push lab smoke test lint clean doctor
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+setup:  ## install what the lock names into .venv (does nothing when it hasn't changed)
+	@python3 scripts/setup.py
+
+data: setup  ## 1. rows: make or load them, split into train and test
+	$(PY) -m scripts.data $(RECIPE)
+
+format: setup  ## 2. text: turn rows into the prompt's text column
+	$(PY) -m scripts.format $(RECIPE)
+
+train: setup  ## 3. adapter: fine-tune through autotrain llm
+	$(PY) -m scripts.train $(RECIPE)
+
+merge: setup  ## (optional) one folder of base model and adapter, checked against the pair
+	$(PY) -m scripts.merge $(RECIPE)
+
+generate: setup  ## 4. answers of base and tuned model (ROWS= OUT= MODEL=base|tuned for rows of your own)
+	$(PY) -m scripts.generate $(RECIPE) $(GENERATE)
+
+judge: setup  ## 5. verdicts: the LLM judge, execution accuracy, exact match
+	$(PY) -m scripts.judge $(RECIPE)
+
+report: setup  ## 6. the page with scores, intervals and failures
+	$(PY) -m scripts.report $(RECIPE)
+
+push: setup  ## 7. the adapter and its card to the Hub (HF_TOKEN and HUB_REPO=user/name), or just the folder
+	$(PY) -m scripts.push $(RECIPE)
+
+lab: data format train generate judge report  ## the whole line, from data to report
+
+smoke: setup  ## the whole line in minutes, on a handful of rows
+	$(MAKE) lab RECIPE=$(SMOKE)
+
+test: setup  ## every test: no network, GPU or key needed
+	$(PY) -m pytest -q tests judge/tests
+
+lint: setup  ## style and mistakes that can be seen without running
+	$(PY) -m ruff check . && $(PY) -m ruff format --check .
+
+doctor: setup  ## what this machine has, and which recipes fit it
+	$(PY) -m scripts.doctor
+
+clean:  ## remove what the recipe's run has made
+	$(PY) -m scripts.clean $(RECIPE)

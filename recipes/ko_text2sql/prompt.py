@@ -1,0 +1,39 @@
+"""The prompt of the task, for the stages and for notebooks."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from recipes.ko_text2sql.linking import hint
+from recipes.ko_text2sql.schema_text import compact_schema
+
+HERE = Path(__file__).resolve().parent
+DEFAULT = HERE / "smollm2-135m-cpu.yaml"
+
+
+def prepare(row: dict) -> dict:
+    """A row as the short prompt shows it: the schema in few tokens, and a `hint` that glosses the question.
+
+    A small English base model reads Korean as bytes, about two tokens a syllable, and knows none of it. The hint is
+    a dictionary's word-by-word gloss, aligned to the names in the schema.
+    """
+    return {**row, "hint": hint(row["question"], row["context"]), "context": compact_schema(row["context"])}
+
+
+def make_prompt(ddl: str, question: str, query: str = "", recipe: str | Path = DEFAULT) -> str:
+    """The prompt that `recipe` trains and generates with; with `query`, the whole training text, end token included.
+
+    `recipe` is a recipe's YAML file; the default is the task's default recipe.
+    """
+    maker = _maker(Path(recipe))
+    row = {"id": "notebook", "context": ddl, "question": question, "answer": query}
+    return maker.text(row) if query else maker.prompt(row)
+
+
+@lru_cache
+def _maker(recipe: Path):
+    from scripts.prompts import prompt_maker
+    from scripts.recipe import load_recipe
+
+    return prompt_maker(load_recipe(recipe))

@@ -1,0 +1,171 @@
+"""Stage 4, generate: the base or the tuned model answers the test rows: `generate/<model>.jsonl`.
+
+    python -m scripts.generate recipes/ko_text2sql/smollm2-135m-cpu.yaml --model tuned
+    python -m scripts.generate RECIPE --model tuned --rows my_rows.jsonl --out answers.jsonl
+
+Greedy, in batches of like length. Each row gets the prediction, `finish_reason` (`stop`: the model ended by itself,
+`length`: it was cut off at max_new_tokens) and token counts. A run that was cut off goes on with the rows still
+missing; batches are the same either way, so the answers are too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from scripts.models import base_model, load_model, load_tokenizer
+from scripts.prompts import prompt_maker
+from scripts.recipe import Recipe, UserError, load_recipe, run_main, shown
+from scripts.runs import Step, digest, need_columns, read_jsonl, sha256, write_jsonl
+
+MODELS = ("base", "tuned")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("recipe", help="the recipe's YAML file")
+    parser.add_argument("--model", choices=MODELS, help="which model answers; default: both, with --rows tuned")
+    parser.add_argument("--rows", type=Path, help="any JSON lines with the template's columns; default: the test rows")
+    parser.add_argument("--out", type=Path, help="where the answers go; needed with --rows")
+    args = parser.parse_args()
+    recipe = load_recipe(args.recipe)
+    if bool(args.rows) != bool(args.out):
+        raise UserError("--rows and --out (ROWS= and OUT=) go together")
+    for model in [args.model] if args.model else ["tuned"] if args.rows else MODELS:
+        source = args.rows or recipe.run / "format" / "test.jsonl"
+        generate(recipe, model, source, args.out or recipe.run / "generate" / f"{model}.jsonl")
+
+
+def generate(recipe: Recipe, model: str, source: Path, out: Path) -> None:
+    """Answer the rows of `source` with the base or the tuned model, into `out`."""
+    rows = read_jsonl(source, f"make format RECIPE={recipe.shown}")
+    prompts = prompts_of(recipe, rows, source)
+    adapter = adapter_of(recipe) if model == "tuned" else None
+    made_from = {"prompts": digest(prompts), "rows": sha256(source), "model": recipe.model}
+    made_from["generate"] = digest([recipe.generate.model_dump(), recipe.train.quantization])
+    if adapter:
+        made_from["adapter"] = sha256(adapter / "adapter_model.safetensors")
+    step = Step(out.with_name(out.name + ".manifest.json"), made_from, [out])
+    if step.fresh():
+        return step.say_fresh()
+    answers, seconds = answer_all(recipe, prompts, adapter, out, digest(made_from))
+    write_jsonl(out, ({key: value for key, value in row.items() if key != "prompt"} | answers[row["id"]] for row in rows))
+    journal_of(out).unlink(missing_ok=True)
+    stopped = sum(answer["finish_reason"] == "stop" for answer in answers.values())
+    print(f"{model}: {len(rows)} answers, {stopped / len(rows):.1%} stopped by themselves")
+    step.finish(seconds)
+
+
+def prompts_of(recipe: Recipe, rows: list[dict], source: Path) -> dict[str, str]:
+    """Prompt by id; rows that `make format` wrote bring theirs, any others get theirs here."""
+    need_columns(rows, ["id"], source)
+    maker = prompt_maker(recipe)
+    if not maker.prepare:
+        need_columns(rows, maker.places, source)
+    for row in rows:
+        row["id"] = str(row["id"])
+    try:
+        return {row["id"]: row.get("prompt") or maker.prompt(row) for row in rows}
+    except KeyError as error:
+        raise UserError(f"{shown(source)}: a row has no {error}; expected id and what the prompt needs") from None
+
+
+def adapter_of(recipe: Recipe) -> Path:
+    adapter = recipe.run / "train" / "adapter"
+    if not (adapter / "adapter_model.safetensors").is_file():
+        raise UserError(f"{shown(adapter)}: no adapter there; `make train RECIPE={recipe.shown}` makes it")
+    return adapter
+
+
+def journal_of(out: Path) -> Path:
+    return out.with_name(out.name + ".part")
+
+
+def read_journal(journal: Path, inputs: str) -> tuple[dict[str, dict], float]:
+    """What an earlier, cut-off run on the same inputs has answered, by id, and the seconds it took."""
+    answers: dict[str, dict] = {}
+    seconds = 0.0
+    lines = journal.read_text(encoding="utf-8").splitlines() if journal.is_file() else []
+    for line in lines:
+        try:
+            batch = json.loads(line)
+        except json.JSONDecodeError:
+            continue  # the line that a killed run was writing
+        if batch["inputs"] != inputs:
+            return {}, 0.0
+        answers |= batch["answers"]
+        seconds = batch["seconds"]
+    return answers, seconds
+
+
+def answer_all(
+    recipe: Recipe, prompts: dict[str, str], adapter: Path | None, out: Path, inputs: str
+) -> tuple[dict[str, dict], float]:
+    """The answers by id (prediction column, finish_reason, prompt_tokens, answer_tokens) and the seconds they took."""
+    from tqdm import tqdm
+
+    started = time.monotonic()
+    journal = journal_of(out)
+    answers, before = read_journal(journal, inputs)
+    if not answers:
+        journal.unlink(missing_ok=True)
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    tokenizer = load_tokenizer(base_model(recipe))
+    tokenizer.padding_side = "left"
+    lengths = {row: len(ids) for row, ids in zip(prompts, tokenizer(list(prompts.values()))["input_ids"], strict=True)}
+    # The longest first: if memory does not suffice, that shows at once and not at the end.
+    order = sorted(prompts, key=lambda row: (-lengths[row], row))
+    size = recipe.generate.batch_size
+    batches = [order[at : at + size] for at in range(0, len(order), size)]
+    missing = [batch for batch in batches if not all(row in answers for row in batch)]
+    model = load_model(recipe, adapter) if missing else None
+    with journal.open("a", encoding="utf-8") as file, tqdm(total=len(order), desc="generate", unit="row") as bar:
+        bar.update(len(order) - sum(map(len, missing)))
+        for batch in missing:
+            made = answer_batch(recipe, model, tokenizer, [prompts[row] for row in batch])
+            done = dict(zip(batch, made, strict=True))
+            answers |= done
+            seconds = before + time.monotonic() - started
+            file.write(json.dumps({"inputs": inputs, "seconds": seconds, "answers": done}, ensure_ascii=False) + "\n")
+            file.flush()
+            bar.update(len(batch))
+    return answers, before + time.monotonic() - started
+
+
+def answer_batch(recipe: Recipe, model, tokenizer, prompts: list[str]) -> list[dict]:
+    """One greedy answer a prompt."""
+    import torch
+
+    encoded = tokenizer(prompts, return_tensors="pt", padding=True).to(model.device)
+    with torch.inference_mode():
+        made = model.generate(
+            **encoded,
+            max_new_tokens=recipe.generate.max_new_tokens,
+            do_sample=False,
+            # Greedy means greedy: a model's own sampling defaults would only raise warnings here.
+            temperature=None,
+            top_p=None,
+            top_k=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    answers = []
+    width = encoded["input_ids"].shape[1]
+    for mask, tokens in zip(encoded["attention_mask"].tolist(), made[:, width:].tolist(), strict=True):
+        stopped = tokenizer.eos_token_id in tokens
+        tokens = tokens[: tokens.index(tokenizer.eos_token_id)] if stopped else tokens
+        answers.append(
+            {
+                recipe.generate.column: tokenizer.decode(tokens, skip_special_tokens=True),
+                "finish_reason": "stop" if stopped else "length",
+                "prompt_tokens": sum(mask),
+                "answer_tokens": len(tokens),
+            }
+        )
+    return answers
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,303 @@
+"""Read a recipe: one commented YAML file that drives every stage.
+
+    python -m scripts.recipe recipes/ko_text2sql/smollm2-135m-cpu.yaml     # print it as the stages see it
+
+The model below is strict: unknown keys are refused, types are not guessed, and all mistakes are reported in one go,
+each with the file, the key and what was expected. A recipe may `extends:` another file beside it, so that two recipes
+of one task differ only in the lines that differ.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+ROOT = Path(__file__).resolve().parent.parent
+EMBEDDED = "embedded:"
+
+
+class UserError(Exception):
+    """A mistake that its maker can mend: shown as one line, without a traceback, exit code 2."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Whole = Annotated[int, Field(ge=1)]
+
+
+class Files(Section):
+    """Local data files, relative to the recipe's folder or absolute: CSV, JSON, JSON lines or Parquet."""
+
+    train: str
+    test: str
+
+
+class HubSplit(Section):
+    config: str | None = None
+    split: str
+
+
+class HubData(Section):
+    """A data set on the Hugging Face Hub."""
+
+    path: str
+    train: HubSplit
+    test: HubSplit
+
+
+class Data(Section):
+    rows: str | None = None
+    files: Files | None = None
+    hub: HubData | None = None
+    columns: dict[str, str] = {}
+    options: dict[str, int | float | str | bool] = {}
+    train_rows: Whole | None = None
+    test_rows: Whole | None = None
+    test_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    seed: int = 42
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Data:
+        if sum(source is not None for source in (self.rows, self.files, self.hub)) != 1:
+            raise ValueError("exactly one of rows, files, hub")
+        return self
+
+
+class Prompt(Section):
+    template: str = "prompt.txt"
+    end: Annotated[str, Field(min_length=1)]
+    prepare: str | None = None
+
+
+class Train(Section):
+    """AutoTrain's own parameter names; the last four are the trainer's that AutoTrain has no flag for."""
+
+    trainer: Literal["sft", "default"] = "sft"
+    epochs: Whole = 1
+    lr: Annotated[float, Field(gt=0, lt=1)]
+    batch_size: Whole
+    gradient_accumulation: Whole = 1
+    block_size: Annotated[int, Field(ge=16)]
+    model_max_length: Annotated[int, Field(ge=16)] = 2048
+    warmup_ratio: Fraction = 0.1
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    optimizer: str = "adamw_torch"
+    scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
+    peft: bool = True
+    quantization: Literal["int4", "int8"] | None = "int4"
+    target_modules: str = "all-linear"
+    lora_r: Whole = 16
+    lora_alpha: Whole = 32
+    lora_dropout: Fraction = 0.05
+    mixed_precision: Literal["fp16", "bf16"] | None = None
+    disable_gradient_checkpointing: bool = False
+    use_flash_attention_2: bool = False
+    logging_steps: Whole = 1
+    seed: int = 42
+    completion_only_loss: bool = False
+    save_steps: Whole = 50
+    max_steps: Whole | None = None
+    compute_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+
+    @model_validator(mode="after")
+    def _possible(self) -> Train:
+        if self.quantization and not self.peft:
+            raise ValueError("quantization needs peft: true (quantized weights can't be trained themselves)")
+        if self.completion_only_loss and self.trainer != "sft":
+            raise ValueError("completion_only_loss needs trainer: sft")
+        return self
+
+
+class Generate(Section):
+    column: str
+    batch_size: Whole = 16
+    max_new_tokens: Whole = 128
+
+
+class Judge(Section):
+    model: str
+    rubric: str = "rubric.txt"
+    requests_per_minute: Whole = 500
+    tokens_per_minute: Whole = 200_000
+    max_attempts: Whole = 5
+    instances: Whole = 20
+    dialect: str = "mysql"
+    verdicts: dict[Literal["llm", "execution", "exact"], str]
+
+
+class Hub(Section):
+    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
+    private: bool = True
+    license: str
+
+
+class Needs(Section):
+    """What the recipe wants of a machine, for `make doctor`."""
+
+    gpu_gb: Annotated[int, Field(ge=0)] = 0
+    memory_gb: Annotated[int, Field(ge=1)] = 4
+    disk_gb: Annotated[int, Field(ge=1)] = 4
+    hub: bool = False
+
+
+class Recipe(Section):
+    task: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    title: str
+    model: Annotated[str, Field(min_length=1)]
+    needs: Needs = Needs()
+    data: Data
+    prompt: Prompt
+    train: Train
+    generate: Generate
+    judge: Judge
+    hub: Hub
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    @property
+    def shown(self) -> str:
+        """The recipe's path as RECIPE= takes it."""
+        return shown(self.path)
+
+    @property
+    def folder(self) -> Path:
+        """The recipe's own folder, from which its relative file names count."""
+        return self.path.parent
+
+    @property
+    def run(self) -> Path:
+        """Where this recipe's run lives: `runs/<task>/<recipe>/` (RUNS moves `runs`)."""
+        return Path(os.environ.get("RUNS", ROOT / "runs")) / self.task / self.name
+
+    def column(self, role: str) -> str:
+        """The task's column name for a role (id, context, question, answer); the role itself unless mapped."""
+        return self.data.columns.get(role, role)
+
+    def file(self, name: str) -> Path:
+        """A file named in the recipe, relative to the recipe's folder."""
+        path = self.folder / name
+        if not path.is_file():
+            raise UserError(f"{shown(self.path)}: {name}: no such file in {shown(self.folder)}")
+        return path
+
+
+def shown(path: Path) -> str:
+    """A path as a user reads it: relative to where they stand, when below it."""
+    try:
+        return str(Path(path).resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict:
+    if path in seen:
+        raise UserError(f"{shown(path)}: extends: goes round in a circle")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        known = ", ".join(sorted(shown(p) for p in (ROOT / "recipes").rglob("*.yaml") if _is_recipe(p)))
+        raise UserError(f"{shown(path)}: no such recipe; there are: {known}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{shown(path)}: not UTF-8 (byte {error.start}); save the file as UTF-8") from None
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f":{mark.line + 1}" if mark else ""
+        raise UserError(f"{shown(path)}{where}: not readable as YAML: {getattr(error, 'problem', error)}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{shown(path)}: a recipe is a mapping of keys to values")
+    base = values.pop("extends", None)
+    if base is not None:
+        parent = _read_yaml((path.parent / str(base)).resolve(), (*seen, path))
+        values = _merge(parent, values)
+    return values
+
+
+def _is_recipe(path: Path) -> bool:
+    return path.parent.parent == ROOT / "recipes" and path.parent.name != "launch"
+
+
+def _merge(base: dict, over: dict) -> dict:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """Read and check a recipe file; raises UserError that lists every mistake in it."""
+    path = Path(path).resolve()
+    values = _read_yaml(path)
+    try:
+        return Recipe.model_validate({**values, "path": path})
+    except ValidationError as error:
+        lines = [f"{shown(path)}: {_explain(item)}" for item in error.errors() if item["loc"] != ("path",)]
+        raise UserError("\n".join(lines)) from None
+
+
+def _explain(item: dict) -> str:
+    key = ".".join(str(part) for part in item["loc"]) or "recipe"
+    if item["type"] == "extra_forbidden":
+        return f"{key}: unknown key"
+    if item["type"] == "missing":
+        return f"{key}: missing"
+    expected = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if isinstance(item["input"], dict):
+        return f"{key}: expected {expected}"
+    return f"{key}: expected {expected}, got {item['input']!r}"
+
+
+def load_function(recipe: Recipe, key: str, name: str) -> Callable:
+    """The Python function that a recipe names as `package.module:function`."""
+    module, _, function = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{shown(recipe.path)}: {key}: can't load {name!r}: {error}") from None
+
+
+def run_main(main: Callable[[], None]) -> None:
+    """Run a stage's main: a user's mistake prints its lines and exits 2, a bug keeps its traceback."""
+    try:
+        main()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        import errno
+
+        if error.errno != errno.ENOSPC:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"no space left on the disk{where}; free some and run the same command again", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+
+
+def _main() -> None:
+    if len(sys.argv) != 2:
+        raise UserError("usage: python -m scripts.recipe RECIPE.yaml")
+    recipe = load_recipe(sys.argv[1])
+    print(yaml.safe_dump(recipe.model_dump(mode="json", exclude={"path"}), allow_unicode=True, sort_keys=False), end="")
+
+
+if __name__ == "__main__":
+    run_main(_main)

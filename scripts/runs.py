@@ -1,0 +1,127 @@
+"""What every stage does with files: write beside and rename last, and know when nothing has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from scripts.recipe import UserError, shown
+
+
+@contextmanager
+def written_last(path: Path, mode: str = "w", **options: Any) -> Iterator[TextIO]:
+    """Open `path` for writing under another name; it gets its own only when the block has ended without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    if "b" not in mode:
+        options = {"encoding": "utf-8", "newline": "\n", **options}
+    with part.open(mode, **options) as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(value: Any) -> str:
+    """A hash of any JSON-like value, the same on every machine."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
+
+
+def folder_digest(folder: Path, suffixes: Iterable[str]) -> str:
+    """One hash over the names and contents of a folder's files with these suffixes."""
+    wanted = tuple(suffixes)
+    files = sorted(path for path in folder.rglob("*") if path.suffix in wanted and path.is_file())
+    return digest([[path.relative_to(folder).as_posix(), sha256(path)] for path in files])
+
+
+class Step:
+    """One stage's memory of what it was made from, a `manifest.json` beside what it made.
+
+    `fresh()` is true when the same inputs have already been turned into outputs that are still there, unchanged.
+    """
+
+    def __init__(self, manifest: Path, inputs: dict[str, str], outputs: list[Path]):
+        self.manifest, self.inputs, self.outputs = manifest, inputs, outputs
+        self.started = time.monotonic()
+
+    def fresh(self) -> bool:
+        try:
+            seen = json.loads(self.manifest.read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            return False
+        return (
+            seen["inputs"] == self.inputs
+            and all(path.is_file() for path in self.outputs)
+            and seen["outputs"] == {path.name: sha256(path) for path in self.outputs}
+        )
+
+    def say_fresh(self) -> None:
+        print(f"{', '.join(shown(path) for path in self.outputs)}: nothing has changed")
+
+    def finish(self, seconds: float | None = None) -> None:
+        """Write the manifest; `seconds` where the time spent is not this process's alone."""
+        content = {
+            "inputs": self.inputs,
+            "outputs": {path.name: sha256(path) for path in self.outputs},
+            "seconds": round(time.monotonic() - self.started if seconds is None else seconds, 1),
+        }
+        with written_last(self.manifest) as file:
+            json.dump(content, file, indent=2)
+        for path in self.outputs:
+            print(shown(path))
+
+
+def read_jsonl(path: Path, made_by: str) -> list[dict]:
+    """All rows of a JSON-lines file; UserError names the file and line that can't be read, or who makes the file."""
+    if not path.is_file():
+        raise UserError(f"{shown(path)}: no such file; `{made_by}` makes it")
+    rows = []
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+            except UnicodeDecodeError:
+                raise UserError(
+                    f"{shown(path)}:{number}: not UTF-8 (cp949?); convert it: iconv -f cp949 -t utf-8 OLD > NEW"
+                ) from None
+            except json.JSONDecodeError as error:
+                raise UserError(f"{shown(path)}:{number}: half-written or broken line: {error.msg}") from None
+            if not isinstance(row, dict):
+                raise UserError(f"{shown(path)}:{number}: a row is a JSON object")
+            rows.append(row)
+    if not rows:
+        raise UserError(f"{shown(path)}: empty; `{made_by}` makes it")
+    return rows
+
+
+def write_jsonl(path: Path, rows: Iterable[dict]) -> None:
+    with written_last(path) as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def need_columns(rows: list[dict], columns: Iterable[str], path: Path) -> None:
+    """UserError naming the first row that lacks one of `columns`, or repeats an `id`."""
+    columns = list(columns)
+    seen: set[str] = set()
+    for number, row in enumerate(rows, 1):
+        missing = [column for column in columns if row.get(column) is None]
+        if missing:
+            raise UserError(f"{shown(path)}: row {number}: no {', '.join(missing)}; it has {', '.join(map(str, row))}")
+        if "id" in columns:
+            if str(row["id"]) in seen:
+                raise UserError(f"{shown(path)}: row {number}: id {row['id']!r} stands there twice")
+            seen.add(str(row["id"]))

@@ -1,0 +1,121 @@
+"""What the training worker puts into AutoTrain's trainer: loss on the answer alone, and a history of the loss.
+
+Imported by the worker only: it needs torch and transformers.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import TrainerCallback
+
+
+class Silent(TrainerCallback):
+    """Stands where a callback of AutoTrain's would do harm."""
+
+
+class Progress(TrainerCallback):
+    """Appends one JSON line a logged step: step, steps in all, loss, learning rate, seconds since the last line."""
+
+    def __init__(self, history: Path):
+        self.history = history
+        self.last = time.monotonic()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.last = time.monotonic()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict | None = None, **kwargs: Any) -> None:
+        if not state.is_world_process_zero or not logs or "loss" not in logs:
+            return
+        now = time.monotonic()
+        line = {"step": state.global_step, "steps": state.max_steps, "loss": logs["loss"]}
+        line |= {"lr": logs.get("learning_rate"), "seconds": round(now - self.last, 2)}
+        self.last = now
+        with self.history.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def split_point(text: str, answer_after: str) -> int:
+    """Where the answer begins: behind the last `answer_after` in `text`."""
+    at = text.rfind(answer_after)
+    if at < 0:
+        raise ValueError(f"a training text has no {answer_after!r} before its answer: {text[:60]!r}…")
+    return at + len(answer_after)
+
+
+def tokenize_rows(texts: list[str], tokenizer: Any, answer_after: str, longest: int) -> dict[str, list]:
+    """Token ids of each text and how many of them, at the end, are its answer.
+
+    Raises ValueError where a text is longer than `longest` tokens: cutting it would cut off the end token, and a
+    model that never saw an end never stops.
+    """
+    encoded = tokenizer(texts, return_offsets_mapping=True)
+    rows: dict[str, list] = {"input_ids": [], "answer_tokens": [], "length": []}
+    for text, ids, offsets in zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True):
+        if len(ids) > longest:
+            raise ValueError(f"a training text has {len(ids)} tokens, block_size is {longest}: {text[:60]!r}…")
+        start = split_point(text, answer_after)
+        rows["input_ids"].append(ids)
+        rows["answer_tokens"].append(sum(first >= start for first, _ in offsets))
+        rows["length"].append(len(ids))
+    return rows
+
+
+class AnswerCollator:
+    """A batch padded on the left, with labels for the last tokens only.
+
+    All answers end at the batch's right edge, so the model needs to compute logits (a fifth of a small model's work)
+    for the last few positions alone. Shapes: `input_ids`, `attention_mask` (rows, tokens); `labels` (rows, kept).
+    """
+
+    def __init__(self, pad_id: int, keep_logits: bool):
+        self.pad_id, self.keep_logits = pad_id, keep_logits
+
+    def __call__(self, rows: list[dict]) -> dict[str, Any]:
+        width = max(len(row["input_ids"]) for row in rows)
+        # One position more than the longest answer: its first token is predicted from the prompt's last.
+        kept = max(row["answer_tokens"] for row in rows) + 1 if self.keep_logits else width
+        ids = torch.full((len(rows), width), self.pad_id)
+        mask = torch.zeros((len(rows), width), dtype=torch.long)
+        labels = torch.full((len(rows), kept), -100)
+        for at, row in enumerate(rows):
+            tokens = torch.tensor(row["input_ids"])
+            ids[at, width - len(tokens) :] = tokens
+            mask[at, width - len(tokens) :] = 1
+            answer = row["answer_tokens"]
+            labels[at, kept - answer :] = tokens[len(tokens) - answer :]
+        batch: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+        if self.keep_logits:
+            batch["logits_to_keep"] = kept
+        return batch
+
+
+def completion_only(trainer: type) -> type:
+    """`trainer` (TRL's SFTTrainer), learning the answers alone, one row a sequence instead of packed blocks."""
+
+    class CompletionOnly(trainer):
+        answer_after: str
+
+        def __init__(self, *args: Any, **kwargs: Any):
+            settings, model = kwargs["args"], kwargs["model"]
+            # AutoTrain hard-codes packing; packed blocks would be learnt whole.
+            settings.packing = False
+            # Rows of like length go together: less padding to compute.
+            settings.group_by_length = True
+            keep = "logits_to_keep" in inspect.signature(model.forward).parameters
+            tokenizer = kwargs["processing_class"]
+            kwargs["data_collator"] = AnswerCollator(tokenizer.pad_token_id, keep)
+            super().__init__(*args, **kwargs)
+
+        def _prepare_dataset(self, dataset: Dataset, tokenizer: Any, *args: Any, **kwargs: Any) -> Dataset:
+            field, longest = args[1], args[2]
+            rows = tokenize_rows(list(dataset[field]), tokenizer, self.answer_after, longest)
+            return Dataset.from_dict(rows)
+
+    return CompletionOnly
