@@ -138,7 +138,8 @@ def answer_batch(recipe: Recipe, model, tokenizer, prompts: list[str]) -> list[d
     """One greedy answer a prompt."""
     import torch
 
-    encoded = tokenizer(prompts, return_tensors="pt", padding=True).to(model.device)
+    # Llama-like models know no token_type_ids, which a plain fast tokenizer offers.
+    encoded = tokenizer(prompts, return_tensors="pt", padding=True, return_token_type_ids=False).to(model.device)
     with torch.inference_mode():
         made = model.generate(
             **encoded,

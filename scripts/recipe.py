@@ -134,6 +134,7 @@ class Judge(Section):
     instances: Whole = 20
     dialect: str = "mysql"
     verdicts: dict[Literal["llm", "execution", "exact"], str]
+    breakdown: list[str] = []
 
 
 class Hub(Section):

@@ -1,0 +1,148 @@
+"""The rows of the task: training rows over seven domains, 112 hand-written test rows on the eighth.
+
+    splits = make(seed=0, train_rows=5000)
+
+A domain is added by a file `domains/<name>.yaml` and a file `questions/<name>.jsonl` with id, question and answer.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from random import Random
+
+from recipes.ko_text2sql.domains import HERE, ddl, load_domains
+from recipes.ko_text2sql.generator import Instance, as_written, generate
+from recipes.ko_text2sql.patterns import Pattern, lift
+
+TEST_DOMAIN = "game"
+
+
+def make(
+    seed: int = 0, train_rows: int | None = None, hand_written: bool = True, rename_share: float = 0.3,
+    keep_columns: float = 0.5, distractor_share: float = 0.3, folder: str | Path = HERE,
+) -> dict[str, list[dict]]:  # fmt: skip
+    """Rows by split: dicts with id, db_id, context (DDL), question, answer. The same arguments give the same bytes.
+
+    train_rows: how many; None for the hand-written ones alone. Hand-written rows come first, generated ones fill up.
+    rename_share: share of the training rows whose tables and columns have other English names; 0 for none.
+    keep_columns: how likely a column that the query doesn't need is shown; 1 for whole tables.
+    distractor_share: share of the training rows that show a table which the query doesn't read.
+    folder: where `domains/`, `questions/` and `test_rows.jsonl` are. Test rows are whole tables, as they name them.
+    Raises ValueError where a query names what its domain lacks, or where train_rows can't be reached.
+    """
+    folder = Path(folder)
+    domains = load_domains(folder)
+    test = [_test_row(domains[TEST_DOMAIN], row) for row in read(folder / "test_rows.jsonl")]
+    patterns = hand_written_patterns(folder)
+    written = _balanced(patterns, seed) if hand_written else []
+    if train_rows is not None:
+        written = written[:train_rows]
+    elif not hand_written:
+        raise ValueError(
+            "without the hand-written rows say how many rows to make: data.train_rows in the recipe"
+        )
+    Random(f"order:{seed}").shuffle(written)
+    instances = [(pattern.row["id"], as_written(pattern)) for pattern in written]
+    count: dict[str, int] = {}
+    for instance in generate(patterns, (train_rows or 0) - len(written), seed) if train_rows else []:
+        of = instance.pattern.row["id"]
+        count[of] = count.get(of, 0) + 1
+        instances.append((f"{of}-g{count[of]}", instance))
+    train = [
+        _training_row(id, instance, seed, rename_share, keep_columns, distractor_share)
+        for id, instance in instances
+    ]
+    return {"train": train, "test": test}
+
+
+def read(path: Path) -> list[dict]:
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def hand_written_patterns(folder: Path = HERE) -> list[Pattern]:
+    """The hand-written training rows as patterns, in the order of the domains and of their files."""
+    return [
+        lift(row, domain) for name, domain in load_domains(folder).items() if name != TEST_DOMAIN
+        for row in read(folder / "questions" / f"{name}.jsonl")
+    ]  # fmt: skip
+
+
+def _balanced(patterns: list[Pattern], seed: int) -> list[Pattern]:
+    """Shuffled, the domains in turns, so that any beginning of the list holds as much of each as there is."""
+    by_domain: dict[str, list[Pattern]] = {}
+    for pattern in patterns:
+        by_domain.setdefault(pattern.domain["name"], []).append(pattern)
+    turns = []
+    for name, rows in by_domain.items():
+        Random(f"sample:{seed}:{name}").shuffle(rows)
+        turns += [(turn, place, pattern) for place, (turn, pattern) in ((turn, len(turns), row) for turn, row in enumerate(rows))]
+    turns.sort(key=lambda item: item[0])
+    return [pattern for _, _, pattern in turns]
+
+
+def _test_row(domain: dict, row: dict) -> dict:
+    return _row(row["id"], domain, ddl(domain, row["tables"]), row["question"], row["answer"])
+
+
+def _row(id: str, domain: dict, context: str, question: str, answer: str) -> dict:
+    return {"id": id, "db_id": domain["db_id"], "context": context, "question": question, "answer": answer}
+
+
+# --- the schema of a training row ----------------------------------------------------------------------------------
+def _training_row(
+    id: str, instance: Instance, seed: int, rename_share: float, keep_columns: float, distractor_share: float
+) -> dict:
+    dice = Random(f"{seed}:{id}")
+    domain = instance.pattern.domain
+    used = instance.used()
+    tables = sorted({table for table, _ in used})
+    others = [table for table in domain["tables"] if table not in tables]
+    if others and dice.random() < distractor_share:
+        tables += dice.sample(others, dice.choice([1, 1, 2]) if len(others) > 1 else 1)
+    dice.shuffle(tables)
+    columns = {
+        table: _shown(domain["tables"][table]["columns"], table, tables, used, keep_columns, dice)
+        for table in tables
+    }
+    renamed = _renamed(domain, tables, dice) if dice.random() < rename_share else {}
+    context = ddl(domain, tables, columns, renamed)
+    return _row(id, domain, context, instance.question, instance.sql(renamed))
+
+
+def _shown(
+    columns: dict, table: str, tables: list[str], used: set[tuple[str, str]], keep: float, dice: Random
+) -> list[str]:
+    """The columns to show: what the query reads, the key, the label, links between shown tables; others by chance."""
+    shown = []
+    for column, about in columns.items():
+        linked = about["role"] == "reference" and about["references"].split(".")[0] in tables
+        needed = (table, column) in used or linked or about["role"] in ("key", "label")
+        if needed or dice.random() < keep:
+            shown.append(column)
+    if dice.random() < 0.15:
+        dice.shuffle(shown)
+    return shown
+
+
+def _renamed(domain: dict, tables: list[str], dice: Random) -> dict[tuple[str, str], str]:
+    """Other English names: (table, column) or (table, '') to a name. No name twice among tables, or in a table."""
+    renamed: dict[tuple[str, str], str] = {}
+    taken = set(domain["tables"])
+    for table in tables:
+        about = domain["tables"][table]
+        free = [name for name in about.get("english", ()) if name not in taken]
+        if free and dice.random() < 0.6:
+            renamed[table, ""] = dice.choice(free)
+            taken.add(renamed[table, ""])
+        names = set(about["columns"])
+        plain_key = dice.random() < 0.25
+        for column, described in about["columns"].items():
+            options = ["id"] if described["role"] == "key" and plain_key else described.get("english", ())
+            free = [name for name in options if name not in names]
+            if free and (options == ["id"] or dice.random() < 0.5):
+                renamed[table, column] = dice.choice(free)
+                names.add(renamed[table, column])
+    return renamed
