@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.models import pick_dtype, threads
-from scripts.recipe import ROOT, Recipe, UserError
+from scripts.recipe import ROOT, Recipe, UserError, shown
 
 # AutoTrain allows letters, digits and hyphens only, so every run has this name in a folder of its own.
 PROJECT = "adapter"
@@ -54,9 +54,10 @@ def train(recipe: Recipe, model: str, data: Path, folder: Path, answer_after: st
     failure.unlink(missing_ok=True)
     settings = {
         "answer_after": answer_after if recipe.train.completion_only_loss else None,
+        "end": recipe.prompt.end,
         "save_steps": recipe.train.save_steps,
         "max_steps": recipe.train.max_steps,
-        "dtype": pick_dtype(recipe.train.compute_dtype),
+        "dtype": recipe.train.compute_dtype,
         "failure": str(failure),
         "parent": os.getpid(),
         "history": str(folder / "loss.jsonl"),
@@ -94,9 +95,11 @@ def train(recipe: Recipe, model: str, data: Path, folder: Path, answer_after: st
             process.wait()
             raise
     if failure.exists():
-        raise UserError(f"training failed: {failure.read_text(encoding='utf-8').strip()} (all of it: {log})")
+        reason = " ".join(failure.read_text(encoding="utf-8").split())
+        raise UserError(f"training failed: {reason} (everything it said: {shown(log)})")
     if code or not (folder / PROJECT / "adapter_model.safetensors").is_file():
-        raise UserError(f"training failed: AutoTrain ended with code {code} and no adapter (all it said: {log})")
+        reason = "the trainer was ended from outside; was memory short? A smaller train.batch_size needs less"
+        raise UserError(f"training failed: {reason} (everything it said: {shown(log)})")
     return folder / PROJECT
 
 
@@ -149,6 +152,10 @@ def _cli() -> None:
 
     def launch_worker(params: Any) -> list[str]:
         words = ["scripts.autotrain_engine" if word == "autotrain.trainers.clm" else word for word in launch(params)]
+        if "--cpu" in words:
+            # One process on a CPU needs no launcher, which would only import torch once more: 15 s.
+            os.environ["ACCELERATE_USE_CPU"] = "true"
+            return [sys.executable, *words[words.index("-m") :]]
         # The launcher must be this environment's, also where it is not the first on PATH.
         return [sys.executable, "-m", "accelerate.commands.accelerate_cli", *words[1:]]
 
@@ -198,10 +205,13 @@ def _train_repaired(config: dict, settings: dict) -> None:
     from transformers.trainer_utils import get_last_checkpoint
 
     from scripts import trainer_parts as parts
-    from scripts.models import quantization
+    from scripts.models import load_tokenizer, quantization
 
     params = LLMTrainingParams(**config)
-    dtype = getattr(torch, settings["dtype"])
+    dtype = getattr(torch, pick_dtype(settings["dtype"]))
+    eos = load_tokenizer(params.model).eos_token
+    if eos != settings["end"]:
+        raise ValueError(f"prompt.end: expected {eos!r}, the end token of the model's tokenizer, got {settings['end']!r}")
     # `--seed` never reaches AutoTrain's trainer; it must also be set before the adapter's weights are drawn.
     transformers.set_seed(params.seed)
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from scripts.models import threads
-from scripts.recipe import ROOT, Needs, UserError, load_recipe, run_main, shown
+from scripts.recipe import ROOT, Needs, UserError, all_recipes, load_recipe, run_main, shown
 
 PACKAGES = ("torch", "transformers", "autotrain-advanced", "bitsandbytes")
 TOOLS = {
@@ -84,11 +84,6 @@ def main() -> None:
     rows = [recipe_row(path, room) for path in files]
     show("Recipes", ("recipe", "fits", "why not"), rows)
     sys.exit(1 if any(verdict == "broken" for _, verdict, _ in rows) else 0)
-
-
-def all_recipes() -> list[Path]:
-    """Every task's recipes; the files under `recipes/launch/` are for other programs."""
-    return sorted(path for path in (ROOT / "recipes").glob("*/*.yaml") if path.parent.name != "launch")
 
 
 def recipe_row(path: Path, room: Room) -> tuple[str, str, str]:

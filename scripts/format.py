@@ -1,6 +1,6 @@
 """Stage 2, format: rows become `format/train.csv` (id, text) and `format/test.jsonl` (id, prompt and the row).
 
-    python -m scripts.format recipes/ko_text2sql/smollm2-135m-cpu.yaml
+python -m scripts.format recipes/ko_text2sql/smollm2-135m-cpu.yaml
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main() -> None:
     made_from = {split: sha256(path) for split, path in sources.items()}
     made_from["template"] = digest([maker.before, maker.after, recipe.prompt.prepare])
     if recipe.prompt.prepare:
-        made_from["prepare"] = folder_digest(recipe.folder, [".py", ".tsv"])
+        made_from["prepare"] = folder_digest(recipe.folder, ["**/*.py", "**/*.tsv", "**/*.txt"])
     step = Step(recipe.run / "format" / "manifest.json", made_from, [train, test])
     if step.fresh():
         return step.say_fresh()

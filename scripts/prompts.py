@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scripts.recipe import Recipe, UserError, load_function, shown
+from scripts.recipe import Recipe, UserError, load_function, read_text, shown
 
 PLACE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -46,7 +46,9 @@ def _fill(template: str, row: dict, name: str) -> str:
     def value(match: re.Match) -> str:
         found = row.get(match[1])
         if found is None:
-            raise UserError(f"{name}: no value for {{{match[1]}}} in row {row.get('id', '?')!r}; it has {', '.join(row)}")
+            raise UserError(
+                f"{name}: no value for {{{match[1]}}} in row {row.get('id', '?')!r}; it has {', '.join(row)}"
+            )
         return str(found)
 
     return PLACE.sub(value, template)
@@ -55,7 +57,7 @@ def _fill(template: str, row: dict, name: str) -> str:
 def prompt_maker(recipe: Recipe) -> PromptMaker:
     """The recipe's prompt; UserError where the template has no `{answer}` or no fixed text before it."""
     path = recipe.file(recipe.prompt.template)
-    template = path.read_text(encoding="utf-8").removesuffix("\n").replace("{end}", recipe.prompt.end)
+    template = read_text(path).replace("\r\n", "\n").removesuffix("\n").replace("{end}", recipe.prompt.end)
     before, place, after = template.partition("{answer}")
     if not place or not PLACE.split(before)[-1].strip():
         raise UserError(f"{shown(path)}: expected a fixed line of text, then {{answer}}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,7 @@ class UserError(Exception):
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -204,22 +205,55 @@ def shown(path: Path) -> str:
         return str(path)
 
 
+def read_text(path: Path) -> str:
+    """A UTF-8 file's text, without a byte order mark; UserError names the line where it is something else."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        convert = "convert it: iconv -f cp949 -t utf-8 OLD > NEW"
+        raise UserError(f"{shown(path)}:{line}: not UTF-8 (cp949?); {convert}") from None
+    except OSError as error:
+        raise UserError(f"{shown(path)}: can't be read: {error.strerror}") from None
+
+
+def all_recipes() -> list[Path]:
+    """Every task's recipes; the files under `recipes/launch/` are for other programs."""
+    return sorted(path for path in (ROOT / "recipes").glob("*/*.yaml") if path.parent.name != "launch")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, which also refuses a key written twice and knows the line of an impossible date."""
+
+    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict:
+        seen = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if str(key.value) in seen:
+                raise yaml.constructor.ConstructorError(problem=f"{key.value} twice", problem_mark=key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:
+            raise yaml.constructor.ConstructorError(problem=str(error), problem_mark=node.start_mark) from None
+
+
 def _read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict:
     if path in seen:
         raise UserError(f"{shown(path)}: extends: goes round in a circle")
+    if not os.path.exists(path):  # Path.exists would raise where a folder on the way can't be read
+        known = ", ".join(map(shown, all_recipes()))
+        where = f"{shown(seen[-1])}: extends: " if seen else ""
+        raise UserError(f"{where}{shown(path)}: no such recipe; there are: {known}")
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        known = ", ".join(sorted(shown(p) for p in (ROOT / "recipes").rglob("*.yaml") if _is_recipe(p)))
-        raise UserError(f"{shown(path)}: no such recipe; there are: {known}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{shown(path)}: not UTF-8 (byte {error.start}); save the file as UTF-8") from None
-    try:
-        values = yaml.safe_load(text)
+        values = yaml.load(read_text(path), _Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f":{mark.line + 1}" if mark else ""
-        raise UserError(f"{shown(path)}{where}: not readable as YAML: {getattr(error, 'problem', error)}") from None
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).split("\n")[0]
+        raise UserError(f"{shown(path)}{line}: not readable as YAML: {problem}") from None
     if not isinstance(values, dict):
         raise UserError(f"{shown(path)}: a recipe is a mapping of keys to values")
     base = values.pop("extends", None)
@@ -227,10 +261,6 @@ def _read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict:
         parent = _read_yaml((path.parent / str(base)).resolve(), (*seen, path))
         values = _merge(parent, values)
     return values
-
-
-def _is_recipe(path: Path) -> bool:
-    return path.parent.parent == ROOT / "recipes" and path.parent.name != "launch"
 
 
 def _merge(base: dict, over: dict) -> dict:
@@ -245,11 +275,14 @@ def load_recipe(path: str | Path) -> Recipe:
     """Read and check a recipe file; raises UserError that lists every mistake in it."""
     path = Path(path).resolve()
     values = _read_yaml(path)
+    mistakes = ["path: unknown key"] if "path" in values else []
     try:
-        return Recipe.model_validate({**values, "path": path})
+        recipe = Recipe.model_validate({**values, "path": path})
     except ValidationError as error:
-        lines = [f"{shown(path)}: {_explain(item)}" for item in error.errors() if item["loc"] != ("path",)]
-        raise UserError("\n".join(lines)) from None
+        mistakes += map(_explain, error.errors())
+    if mistakes:
+        raise UserError("\n".join(f"{shown(path)}: {mistake}" for mistake in mistakes))
+    return recipe
 
 
 def _explain(item: dict) -> str:
@@ -261,7 +294,15 @@ def _explain(item: dict) -> str:
     expected = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if isinstance(item["input"], dict):
         return f"{key}: expected {expected}"
-    return f"{key}: expected {expected}, got {item['input']!r}"
+    return f"{key}: expected {expected}, got {item['input']!r}{_hint(item)}"
+
+
+def _hint(item: dict) -> str:
+    """YAML 1.1 reads 1e-3 and 1.0e3 as text: a float needs a dot, and its exponent a sign."""
+    number = re.fullmatch(r"([+-]?\d+)(\.\d*)?e([+-]?)(\d+)", str(item["input"]), re.IGNORECASE)
+    if item["type"] != "float_type" or not number:
+        return ""
+    return f", which YAML reads as text; write {number[1]}{number[2] or '.0'}e{number[3] or '+'}{number[4]}"
 
 
 def load_function(recipe: Recipe, key: str, name: str) -> Callable:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from scripts.recipe import UserError, shown
+from scripts.recipe import UserError, read_text, shown
 
 
 @contextmanager
@@ -38,10 +38,9 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
 
 
-def folder_digest(folder: Path, suffixes: Iterable[str]) -> str:
-    """One hash over the names and contents of a folder's files with these suffixes."""
-    wanted = tuple(suffixes)
-    files = sorted(path for path in folder.rglob("*") if path.suffix in wanted and path.is_file())
+def folder_digest(folder: Path, patterns: Iterable[str]) -> str:
+    """One hash over the names and contents of a folder's files that fit one of these patterns."""
+    files = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
     return digest([[path.relative_to(folder).as_posix(), sha256(path)] for path in files])
 
 
@@ -86,42 +85,50 @@ def read_jsonl(path: Path, made_by: str) -> list[dict]:
     """All rows of a JSON-lines file; UserError names the file and line that can't be read, or who makes the file."""
     if not path.is_file():
         raise UserError(f"{shown(path)}: no such file; `{made_by}` makes it")
-    rows = []
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-            except UnicodeDecodeError:
-                raise UserError(
-                    f"{shown(path)}:{number}: not UTF-8 (cp949?); convert it: iconv -f cp949 -t utf-8 OLD > NEW"
-                ) from None
-            except json.JSONDecodeError as error:
-                raise UserError(f"{shown(path)}:{number}: half-written or broken line: {error.msg}") from None
-            if not isinstance(row, dict):
-                raise UserError(f"{shown(path)}:{number}: a row is a JSON object")
-            rows.append(row)
+    rows = list(numbered_jsonl(path).values())
     if not rows:
         raise UserError(f"{shown(path)}: empty; `{made_by}` makes it")
     return rows
 
 
+def numbered_jsonl(path: Path) -> dict[int, dict]:
+    """The rows of a JSON-lines file by their line, the first being 1; blank lines are left out."""
+    rows = {}
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            rows[number] = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{shown(path)}:{number}: half-written or broken line: {error.msg}") from None
+        if not isinstance(rows[number], dict):
+            raise UserError(f"{shown(path)}:{number}: a row is a JSON object")
+    return rows
+
+
+def as_jsonl(rows: Iterable[dict]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
 def write_jsonl(path: Path, rows: Iterable[dict]) -> None:
     with written_last(path) as file:
         for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(as_jsonl([row]))
 
 
-def need_columns(rows: list[dict], columns: Iterable[str], path: Path) -> None:
-    """UserError naming the first row that lacks one of `columns`, or repeats an `id`."""
+def need_columns(rows: list[dict], columns: Iterable[str], path: Path, places: Iterable[str] | None = None) -> None:
+    """UserError naming the first row that lacks one of `columns` (or has null there), or repeats an `id`.
+
+    places: what to call each row in the error; `path` and the row's number where there are none.
+    """
     columns = list(columns)
     seen: set[str] = set()
-    for number, row in enumerate(rows, 1):
+    for place, row in zip(places or (f"{shown(path)}: row {n}" for n in range(1, len(rows) + 1)), rows, strict=True):
         missing = [column for column in columns if row.get(column) is None]
         if missing:
-            raise UserError(f"{shown(path)}: row {number}: no {', '.join(missing)}; it has {', '.join(map(str, row))}")
+            found = ", ".join(str(column) for column, value in row.items() if value is not None)
+            raise UserError(f"{place}: no {', '.join(missing)}; it has {found}")
         if "id" in columns:
             if str(row["id"]) in seen:
-                raise UserError(f"{shown(path)}: row {number}: id {row['id']!r} stands there twice")
+                raise UserError(f"{place}: id {str(row['id'])!r} stands there twice")
             seen.add(str(row["id"]))

@@ -1,9 +1,10 @@
-"""Install the locked environment into `.venv/`, with uv where it is present and pip where not.
+"""Install the locked environment into `.venv/`, with uv: the one on PATH, or the lock's own, which pip installs first.
 
     python3 scripts/setup.py
 
 Needs nothing but Python 3.11 or 3.12 itself. Does nothing when the lock has not changed since the last time.
 TORCH_BACKEND=cpu|cu128|auto is passed on to uv, for machines that don't want the CUDA wheels (or want others).
+Where uv can't be had (no wheel for the machine), pip does the whole, in ten times the time.
 PYTHON names another interpreter.
 """
 
@@ -34,16 +35,15 @@ def main() -> None:
     if DONE.is_file() and DONE.read_text() == wanted.hexdigest():
         return
     started = time.monotonic()
-    uv = shutil.which("uv")
-    if backend and not uv:
-        sys.exit("TORCH_BACKEND needs uv (pip install uv), or leave it out to install the default build of torch")
     if not (VENV / "bin" / "python").exists():
-        run([interpreter(), "-m", "venv", *(["--without-pip"] if uv else []), str(VENV)])
+        run([interpreter(), "-m", "venv", str(VENV)])
     python = str(VENV / "bin" / "python")
-    install = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install", "-q"]
-    if not uv and not pip_of(python):
-        run([python, "-m", "ensurepip"])
-    print(f"installing requirements.lock into .venv with {'uv' if uv else 'pip'} (about 8 GB with CUDA wheels) …")
+    pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    uv = shutil.which("uv") or install_uv(pip)
+    if backend and not uv:
+        sys.exit("TORCH_BACKEND needs uv, which could not be installed; leave it out to install the default torch")
+    install = [uv, "pip", "install", "-q", "--python", python] if uv else pip
+    print(f"installing requirements.lock into .venv with {'uv' if uv else 'pip'} (8 GB with CUDA wheels) …", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         lock = Path(folder) / "requirements.txt"
         lock.write_text(without_torch() if backend else (ROOT / "requirements.lock").read_text())
@@ -57,19 +57,23 @@ def main() -> None:
     print(f"set up in {time.monotonic() - started:.0f} s")
 
 
+def entries() -> list[str]:
+    """The lock's entries: a package with its version and all its hashes each."""
+    return re.split(r"^(?=[a-z0-9])", (ROOT / "requirements.lock").read_text(), flags=re.MULTILINE)
+
+
 def without_torch() -> str:
     """The lock without the packages that TORCH_BACKEND chooses."""
-    kept, skip = [], False
-    for line in (ROOT / "requirements.lock").read_text().splitlines(keepends=True):
-        if not line.startswith((" ", "#")):
-            skip = bool(TORCH.match(line))
-        if not skip:
-            kept.append(line)
-    return "".join(kept)
+    return "".join(entry for entry in entries() if not TORCH.match(entry))
 
 
-def pip_of(python: str) -> bool:
-    return subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode == 0
+def install_uv(pip: list[str]) -> str | None:
+    """Install the lock's uv into .venv; its path, or None where that fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        lock = Path(folder) / "requirements.txt"
+        lock.write_text("".join(entry for entry in entries() if entry.startswith("uv==")))
+        found = subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", str(lock)], check=False, cwd=ROOT)
+    return str(VENV / "bin" / "uv") if found.returncode == 0 else None
 
 
 def interpreter() -> str:

@@ -32,7 +32,6 @@ def main() -> None:
     if step.fresh():
         return step.say_fresh()
     model = base_model(recipe)
-    check_end(recipe, model)
     start_over_if_changed(folder, step)
 
     from scripts.autotrain_engine import command, read_history, train
@@ -71,19 +70,6 @@ def start_over_if_changed(folder: Path, step: Step) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     with written_last(mark) as file:
         json.dump(step.inputs, file)
-
-
-def check_end(recipe: Recipe, model: str) -> None:
-    """The template's end token must be the one at which the model's tokenizer stops."""
-    from scripts.models import load_tokenizer
-
-    try:
-        eos = load_tokenizer(model).eos_token
-    except OSError as error:
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(f"{recipe.shown}: model: can't load {recipe.model!r}: {reason}") from None
-    if eos != recipe.prompt.end:
-        raise UserError(f"{recipe.shown}: prompt.end: expected {eos!r}, the model's end token, got {recipe.prompt.end!r}")
 
 
 def draw(history: list[dict], folder: Path) -> None:

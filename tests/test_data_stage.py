@@ -68,9 +68,7 @@ class Lab:
         return {path.name: path.read_bytes() for path in (self.folder / "runs").rglob("*") if path.is_file()}
 
     def rows(self, split: str) -> list[dict]:
-        return [
-            json.loads(line, parse_constant=_refuse) for line in self.made()[f"{split}.jsonl"].splitlines()
-        ]
+        return [json.loads(line, parse_constant=_refuse) for line in self.made()[f"{split}.jsonl"].splitlines()]
 
 
 def _refuse(constant: str) -> None:
@@ -130,9 +128,7 @@ def test_text_that_looks_like_numbers_stays_text(lab: Lab, kind: str, writer: Ca
 
 @pytest.mark.parametrize(("kind", "writer"), WRITERS.items())
 def test_further_columns_come_along_whatever_they_are_called(lab: Lab, kind: str, writer: Callable):
-    rows = [
-        {**row, "created_at": "2024-01-02", "modified": "1700000000", "date": "2024-03-01"} for row in ROWS
-    ]
+    rows = [{**row, "created_at": "2024-01-02", "modified": "1700000000", "date": "2024-03-01"} for row in ROWS]
     writer(lab.folder / f"rows.{kind}", rows)
     code, _, err = lab.run(f"rows.{kind}", f"rows.{kind}")
     assert (code, err) == (0, "")
@@ -168,14 +164,9 @@ def test_a_byte_order_mark_does_no_harm(lab: Lab, kind: str):
 
 
 def test_columns_map_the_sources_names(lab: Lab):
-    own = [
-        {"nr": row["id"], "input": row["context"], "ask": row["question"], "output": row["answer"]}
-        for row in ROWS
-    ]
+    own = [{"nr": row["id"], "input": row["context"], "ask": row["question"], "output": row["answer"]} for row in ROWS]
     jsonl_file(lab.folder / "own.jsonl", own)
-    code, _, err = lab.run(
-        "own.jsonl", "own.jsonl", "{id: nr, context: input, question: ask, answer: output}"
-    )
+    code, _, err = lab.run("own.jsonl", "own.jsonl", "{id: nr, context: input, question: ask, answer: output}")
     assert (code, err) == (0, "")
     assert lab.rows("test") == ROWS
 
@@ -192,9 +183,7 @@ def test_a_mapped_column_wins_over_one_that_has_the_name_already(lab: Lab, order
 
 @pytest.mark.parametrize(("kind", "writer"), WRITERS.items())
 def test_ids_are_made_when_missing_and_are_the_same_each_time(lab: Lab, kind: str, writer: Callable):
-    writer(
-        lab.folder / f"rows.{kind}", [{"question": row["question"], "answer": row["answer"]} for row in ROWS]
-    )
+    writer(lab.folder / f"rows.{kind}", [{"question": row["question"], "answer": row["answer"]} for row in ROWS])
     assert lab.run(f"rows.{kind}", f"rows.{kind}")[0] == 0
     assert [row["id"] for row in lab.rows("train")] == ["train-1", "train-2", "train-3", "train-4"]
     assert [row["id"] for row in lab.rows("test")] == ["test-1", "test-2", "test-3", "test-4"]

@@ -103,7 +103,7 @@ def test_a_row_without_an_answer_has_a_prompt_but_no_text(tmp_path):
     filled = maker(tmp_path)
     row = {key: value for key, value in ROW.items() if key != "answer"}
     assert filled.prompt(row) == filled.prompt(ROW)
-    with pytest.raises(UserError, match="no value for {answer}"):
+    with pytest.raises(UserError, match=r"no value for \{answer\}"):
         filled.text(row)
 
 

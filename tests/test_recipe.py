@@ -272,9 +272,7 @@ def test_extends_merges_key_by_key_over_several_files(tmp_path):
     write(tmp_path, SMALL, "base.yaml")
     write(tmp_path, "extends: base.yaml\ntrain: {lr: 0.01, epochs: 3}\n", "middle.yaml")
     (tmp_path / "deeper").mkdir()
-    last = write(
-        tmp_path / "deeper", "extends: ../middle.yaml\ntitle: Last\ntrain: {lr: 0.02}\n", "last.yaml"
-    )
+    last = write(tmp_path / "deeper", "extends: ../middle.yaml\ntitle: Last\ntrain: {lr: 0.02}\n", "last.yaml")
     recipe = load_recipe(last)
     assert (recipe.name, recipe.title, recipe.model) == ("last", "Last", "embedded:smollm2-135m-instruct")
     assert (recipe.train.lr, recipe.train.epochs, recipe.train.batch_size) == (0.02, 3, 2)

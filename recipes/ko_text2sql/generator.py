@@ -273,7 +273,7 @@ def _numbers(pattern: Pattern, constant: Constant, style: str) -> list[float]:
     about = pattern.domain["tables"][constant.table]["columns"][constant.column] if constant.column else {}
     low, high = (about.get("values") or [0, 10**12])[:2] if about.get("role") == "number" else (0, 10**12)
     if constant.about == "limit" or (constant.about == "aggregate" and not constant.column and old <= 10):
-        values: list[float] = list(range(2, 11 if constant.about == "limit" else 8))
+        values: list[float] = list(range(2, 11 if constant.about == "limit" else max(4, int(old) + 2)))
     elif constant.about == "year":
         values = list(range(int(str(about["values"][0])[:4]), int(str(about["values"][1])[:4]) + 1))
     elif constant.about == "month":

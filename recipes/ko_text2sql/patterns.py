@@ -18,7 +18,7 @@ import yaml
 from recipes.ko_text2sql import korean
 from recipes.ko_text2sql.queries import Constant, Name, read_query
 
-GRAMMAR = Path(__file__).with_name("grammar.yaml")
+GRAMMAR = Path(__file__).parent / "grammar" / "grammar.yaml"
 DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?![\d:])|(\d{4})년 ?(\d{1,2})월 ?(\d{1,2})일")
 
 

@@ -13,12 +13,14 @@ DEFAULT = HERE / "smollm2-135m-cpu.yaml"
 
 
 def prepare(row: dict) -> dict:
-    """A row as the short prompt shows it: the schema in few tokens, and a `hint` that glosses the question.
+    """A row as the short prompt shows it: the schema in few tokens, the question as its English gloss.
 
-    A small English base model reads Korean as bytes, about two tokens a syllable, and knows none of it. The hint is
-    a dictionary's word-by-word gloss, aligned to the names in the schema.
+    A small English base model reads Korean as bytes, about two tokens a syllable, and knows none of it. The gloss is
+    a dictionary's, word by word, aligned to the names in the schema; what is no word (a name, a value, a number)
+    stays as it is. A question of which no word remains is left alone.
     """
-    return {**row, "hint": hint(row["question"], row["context"]), "context": compact_schema(row["context"])}
+    question = hint(row["question"], row["context"]) or row["question"]
+    return {**row, "question": question, "context": compact_schema(row["context"])}
 
 
 def make_prompt(ddl: str, question: str, query: str = "", recipe: str | Path = DEFAULT) -> str:

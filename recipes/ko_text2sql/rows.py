@@ -78,9 +78,9 @@ def _balanced(patterns: list[Pattern], seed: int) -> list[Pattern]:
     turns = []
     for name, rows in by_domain.items():
         Random(f"sample:{seed}:{name}").shuffle(rows)
-        turns += [(turn, place, pattern) for place, (turn, pattern) in ((turn, len(turns), row) for turn, row in enumerate(rows))]
-    turns.sort(key=lambda item: item[0])
-    return [pattern for _, _, pattern in turns]
+        turns += list(enumerate(rows))
+    turns.sort(key=lambda item: item[0])  # stable: within a turn the domains keep their order
+    return [pattern for _, pattern in turns]
 
 
 def _test_row(domain: dict, row: dict) -> dict:

@@ -1,0 +1,98 @@
+# ruff: noqa: E501  (tables: one case a line)
+"""Exact match: spelling is put aside, meaning that spelling alone does not show is not."""
+
+from __future__ import annotations
+
+import pytest
+from judge.exact import exact_match
+
+JOIN = "SELECT a.n FROM a JOIN b ON a.id = b.id WHERE b.x > 1"
+
+SAME = [
+    ("SELECT name FROM t WHERE x > 1", "select NAME from `T` where 1 < X;"),
+    ("SELECT name FROM t", "SELECT t.name AS who FROM t"),
+    ("SELECT name FROM t", "SELECT p.name FROM t AS p"),
+    ("SELECT name FROM t -- all", "/* names */ SELECT name FROM t"),
+    ("SELECT a, b FROM t", "SELECT b, a FROM t"),
+    ("SELECT a FROM t WHERE x = 1 AND y = 'b'", 'SELECT a FROM t WHERE y = "b" AND (1 = x)'),
+    ("SELECT a FROM t WHERE x = 1 OR y = 2 OR z = 3", "SELECT a FROM t WHERE z = 3 OR (y = 2 OR x = 1)"),
+    ("SELECT a FROM t WHERE x <> 1", "SELECT a FROM t WHERE x != 1.0"),
+    ("SELECT a FROM t WHERE x <> 1", "SELECT a FROM t WHERE NOT x = 1"),
+    ("SELECT a FROM t WHERE x BETWEEN 1 AND 5", "SELECT a FROM t WHERE x >= 1 AND x <= 5"),
+    ("SELECT a FROM t WHERE x IN (1, 2)", "SELECT a FROM t WHERE x IN (2, 1, 1)"),
+    ("SELECT a FROM t WHERE x IN (1)", "SELECT a FROM t WHERE x = 1"),
+    ("SELECT a FROM t WHERE x = TRUE", "SELECT a FROM t WHERE x = 1"),
+    ("SELECT COUNT(*) FROM t", "SELECT COUNT(1) FROM t"),
+    ("SELECT IFNULL(a, 0) FROM t", "SELECT COALESCE(a, 0) FROM t"),
+    ("SELECT a FROM t LIMIT 2 OFFSET 3", "SELECT a FROM t LIMIT 3, 2"),
+    ("SELECT a FROM t LIMIT 2", "SELECT a FROM t LIMIT 0, 2"),
+    ("SELECT g, COUNT(*) FROM t GROUP BY g ORDER BY COUNT(*) DESC", "SELECT COUNT(*) AS c, g FROM t GROUP BY 2 ORDER BY c DESC"),
+    ("SELECT a FROM t ORDER BY b", "SELECT a FROM t ORDER BY b ASC"),
+    ("SELECT COUNT(*) FROM t GROUP BY g, h", "SELECT COUNT(*) FROM t GROUP BY h, g"),
+    (JOIN, "SELECT T1.n FROM a AS T1 INNER JOIN b AS T2 ON T2.id = T1.id WHERE T2.x > 1"),
+    (JOIN, "SELECT a.n FROM b JOIN a ON a.id = b.id WHERE b.x > 1"),
+    (JOIN, "SELECT a.n FROM a, b WHERE a.id = b.id AND b.x > 1"),
+    (JOIN, "SELECT n FROM a JOIN b ON a.id = b.id WHERE x > 1"),
+    ("SELECT T1.a FROM t AS T1 JOIN t AS T2 ON T1.x = T2.y", "SELECT p.a FROM t p JOIN t q ON q.y = p.x"),
+    ("SELECT a FROM t WHERE x IN (SELECT y FROM u)", "SELECT t.a FROM t WHERE t.x IN (SELECT u.y FROM u)"),
+    ("SELECT a FROM t UNION SELECT b FROM u", "(SELECT b FROM u) UNION (SELECT a FROM t)"),
+    ("SELECT a + b FROM t", "SELECT b + a FROM t"),
+]  # fmt: skip
+
+DIFFERENT = [
+    ("SELECT a FROM t WHERE x > 1", "SELECT a FROM t WHERE x >= 1"),
+    ("SELECT a FROM t WHERE x > 1", "SELECT a FROM t WHERE x < 1"),
+    ("SELECT a FROM t WHERE x = '1'", "SELECT a FROM t WHERE x = 1"),
+    ("SELECT a FROM t WHERE x = 'Kim'", "SELECT a FROM t WHERE x = 'kim'"),
+    ("SELECT a FROM t WHERE x = 1 OR y = 2 AND z = 3", "SELECT a FROM t WHERE (x = 1 OR y = 2) AND z = 3"),
+    ("SELECT a - (b - c) FROM t", "SELECT a - b - c FROM t"),
+    ("SELECT (a + b) * c FROM t", "SELECT a + b * c FROM t"),
+    ("SELECT a - b FROM t", "SELECT b - a FROM t"),
+    ("SELECT DISTINCT a FROM t", "SELECT a FROM t"),
+    ("SELECT COUNT(DISTINCT a) FROM t", "SELECT COUNT(a) FROM t"),
+    ("SELECT COUNT(*) FROM t", "SELECT COUNT(a) FROM t"),
+    ("SELECT a FROM t ORDER BY b", "SELECT a FROM t ORDER BY b DESC"),
+    ("SELECT a FROM t ORDER BY b, c", "SELECT a FROM t ORDER BY c, b"),
+    ("SELECT a FROM t LIMIT 1", "SELECT a FROM t LIMIT 2"),
+    ("SELECT a FROM t", "SELECT a FROM u"),
+    ("SELECT a FROM t", "SELECT a, b FROM t"),
+    (JOIN, JOIN.replace("JOIN", "LEFT JOIN")),
+    ("SELECT a.n FROM a LEFT JOIN b ON a.id = b.id", "SELECT a.n FROM b LEFT JOIN a ON a.id = b.id"),
+    ("SELECT a.n FROM a JOIN b ON a.id = b.id", "SELECT b.n FROM a JOIN b ON a.id = b.id"),
+    ("SELECT a FROM t UNION SELECT a FROM u", "SELECT a FROM t UNION ALL SELECT a FROM u"),
+    ("SELECT a FROM t EXCEPT SELECT a FROM u", "SELECT a FROM u EXCEPT SELECT a FROM t"),
+    ("SELECT a FROM t WHERE NOT (x = 1 AND y = 2)", "SELECT a FROM t WHERE NOT x = 1 AND NOT y = 2"),
+    ("SELECT * FROM a JOIN b ON a.id = b.id", "SELECT * FROM b JOIN a ON a.id = b.id"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("gold", "prediction"), SAME, ids=lambda value: value[:50])
+def test_another_spelling_of_the_same_tree_is_yes(gold, prediction):
+    assert exact_match(gold, prediction)[0] == "yes"
+    assert exact_match(prediction, gold)[0] == "yes"
+
+
+@pytest.mark.parametrize(("gold", "prediction"), DIFFERENT, ids=lambda value: value[:50])
+def test_another_tree_is_no(gold, prediction):
+    assert exact_match(gold, prediction) == ("no", "different tree")
+    assert exact_match(gold, gold)[0] == "yes"
+
+
+@pytest.mark.parametrize(
+    ("gold", "prediction", "verdict", "words"),
+    [
+        ("SELECT a FROM t", "", "no", "empty"),
+        ("SELECT a FROM t", None, "no", "empty"),
+        ("SELECT a FROM t", "I don't know", "no", "does not parse"),
+        ("SELECT a FROM t", "SELECT a FROM", "no", "does not parse"),
+        ("SELECT a FROM t", "DROP TABLE t", "no", "not a query"),
+        ("SELECT a FROM t", "SELECT a FROM t; SELECT b FROM t", "no", "2 statements"),
+        ("SELECT a FROM t", "SELECT " + "(" * 3000 + "a" + ")" * 3000 + " FROM t", "no", ""),
+        ("SELECT a FROM", "SELECT a FROM t", "unscored", "gold does not parse"),
+        ("", "SELECT a FROM t", "unscored", "gold"),
+    ],
+)
+def test_what_cannot_be_compared_says_why(gold, prediction, verdict, words):
+    given, reason = exact_match(gold, prediction)
+    assert given == verdict
+    assert words in reason
