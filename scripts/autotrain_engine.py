@@ -183,15 +183,14 @@ def _worker() -> None:
 
 def _end_with(parent: int) -> None:
     """End this process when the one that asked for the training is gone, however that ended."""
+    import contextlib
     import threading
 
     import psutil
 
     def watch() -> None:
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess):
             psutil.Process(parent).wait()
-        except psutil.NoSuchProcess:
-            pass
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -67,7 +67,8 @@ def prompts_of(recipe: Recipe, rows: list[dict], source: Path) -> dict[str, str]
     for row in rows:
         row["id"] = str(row["id"])
     try:
-        return {row["id"]: row.get("prompt") or maker.prompt(row) for row in rows}
+        made = source == recipe.run / "format" / "test.jsonl"
+        return {row["id"]: row["prompt"] if made else maker.prompt(row) for row in rows}
     except KeyError as error:
         raise UserError(f"{shown(source)}: a row has no {error}; expected id and what the prompt needs") from None
 
@@ -80,7 +81,7 @@ def adapter_of(recipe: Recipe) -> Path:
 
 
 def journal_of(out: Path) -> Path:
-    return out.with_name(out.name + ".part")
+    return out.with_name(out.name + ".journal")
 
 
 def read_journal(journal: Path, inputs: str) -> tuple[dict[str, dict], float]:
@@ -88,7 +89,7 @@ def read_journal(journal: Path, inputs: str) -> tuple[dict[str, dict], float]:
     answers: dict[str, dict] = {}
     seconds = 0.0
     lines = journal.read_text(encoding="utf-8").splitlines() if journal.is_file() else []
-    for line in lines:
+    for line in filter(None, lines):
         try:
             batch = json.loads(line)
         except json.JSONDecodeError:
@@ -123,6 +124,8 @@ def answer_all(
     model = load_model(recipe, adapter) if missing else None
     with journal.open("a", encoding="utf-8") as file, tqdm(total=len(order), desc="generate", unit="row") as bar:
         bar.update(len(order) - sum(map(len, missing)))
+        # A killed run may have left half a line, which must not swallow the next.
+        file.write("\n" if file.tell() else "")
         for batch in missing:
             made = answer_batch(recipe, model, tokenizer, [prompts[row] for row in batch])
             done = dict(zip(batch, made, strict=True))

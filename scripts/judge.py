@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("recipe", help="the recipe's YAML file")
     recipe = load_recipe(parser.parse_args().recipe)
     answers = {model: recipe.run / "generate" / f"{model}.jsonl" for model in MODELS}
-    for model, path in answers.items():
+    for path in answers.values():
         if not path.is_file():
             raise UserError(f"{shown(path)}: no such file; `make generate RECIPE={recipe.shown}` makes it")
     steps = {model: judge_step(recipe, model, path) for model, path in answers.items()}
@@ -48,7 +48,7 @@ def main() -> None:
 
 def judge_step(recipe: Recipe, model: str, answers: Path) -> Step:
     folder = recipe.run / "judge" / model
-    made_from = {"answers": sha256(answers), "judge": digest(recipe.judge.model_dump())}
+    made_from = {"answers": sha256(answers), "judge": digest(recipe.judge.model_dump(exclude={"breakdown"}))}
     made_from |= {"rubric": sha256(recipe.file(recipe.judge.rubric)), "endpoint": digest(chosen_endpoint())}
     return Step(folder / "manifest.json", made_from, [folder / "verdicts.csv"])
 

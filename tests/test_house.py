@@ -10,7 +10,8 @@ from tests.conftest import ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.M))
-PROMISED = "setup data format train generate judge report push lab smoke test lint clean doctor".split()
+PROMISED = {"setup", "data", "format", "train", "generate", "judge", "report", "push"}
+PROMISED |= {"lab", "smoke", "test", "lint", "clean", "doctor"}
 
 
 def tracked() -> list[str]:
@@ -21,7 +22,7 @@ def tracked() -> list[str]:
 def test_make_alone_lists_every_target_with_its_comment() -> None:
     listed = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert set(re.findall(r"^make ([a-z]+) ", listed, re.M)) == TARGETS
-    assert set(PROMISED) <= TARGETS
+    assert PROMISED <= TARGETS
 
 
 def test_each_make_target_that_the_readme_names_exists() -> None:

@@ -22,6 +22,8 @@ generate: {column: said}
 judge: {model: some-judge, verdicts: {exact: exact}}
 hub: {license: mit}
 """
+SHORT = ROOT / "recipes/ko_text2sql/smollm2-135m-cpu.yaml"
+COURSE = ROOT / "recipes/ko_text2sql/yi-ko-6b-qlora.yaml"
 TEMPLATE = "Read.\n{context}\n{question}\nAnswer:\n{answer}{end}\n"
 ROW = {"id": "7", "context": "some context", "question": "a question", "answer": "an answer"}
 
@@ -159,7 +161,8 @@ def test_the_prompt_is_the_exact_beginning_of_the_text_for_every_test_row(test_r
         assert make_prompt(ddl=row["context"], question=row["question"], query=row["answer"]) == (
             f"{prompt}{row['answer']}{end}"
         ), row["id"]
-        assert row["question"] in prompt
+        whole = make_prompt(row["context"], row["question"], recipe=COURSE)
+        assert row["question"] in whole and row["context"] in whole
         assert row["answer"] not in prompt, f"{row['id']}: the prompt gives the answer away"
 
 
@@ -180,16 +183,15 @@ def test_a_notebooks_prompt_is_the_stages_prompt(test_rows):
     ],
 )
 def test_hostile_rows_of_the_task_come_out_whole(ddl, question, query):
-    prompt, text = make_prompt(ddl, question), make_prompt(ddl, question, query)
-    assert text.startswith(prompt)
-    assert text.removeprefix(prompt).startswith(query)
-    assert question in prompt
+    for recipe in (SHORT, COURSE):
+        prompt, text = make_prompt(ddl, question, recipe=recipe), make_prompt(ddl, question, query, recipe=recipe)
+        assert text.startswith(prompt)
+        assert text.removeprefix(prompt).startswith(query)
+    assert question in prompt and ddl in prompt
 
 
 def test_preparing_a_row_leaves_the_row_itself_alone(test_rows):
     row = dict(test_rows[0])
     prepared = prepare(row)
     assert row == test_rows[0]
-    assert {key: prepared[key] for key in ("id", "question", "answer")} == {
-        key: row[key] for key in ("id", "question", "answer")
-    }
+    assert (prepared["id"], prepared["answer"]) == (row["id"], row["answer"])

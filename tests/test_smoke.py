@@ -122,7 +122,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(smoke_run: SmokeRun, tmp_path: P
     adapter = "train/adapter/adapter_model.safetensors"
     assert sha256(folder / adapter) == sha256(smoke_run.folder / adapter)
 
-    killed_when(tmp_path, "generate", folder / "generate/base.jsonl.part")
+    killed_when(tmp_path, "generate", folder / "generate/base.jsonl.journal")
     assert not (folder / "generate/base.jsonl").exists()
     assert stage(tmp_path, "generate").returncode == 0
     for model in ("base", "tuned"):

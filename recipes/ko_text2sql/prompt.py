@@ -5,22 +5,22 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from recipes.ko_text2sql.focus import focus
 from recipes.ko_text2sql.linking import hint
-from recipes.ko_text2sql.schema_text import compact_schema
 
 HERE = Path(__file__).resolve().parent
 DEFAULT = HERE / "smollm2-135m-cpu.yaml"
 
 
 def prepare(row: dict) -> dict:
-    """A row as the short prompt shows it: the schema in few tokens, the question as its English gloss.
+    """A row as the short prompt shows it: the question as its English gloss, and of the schema what that speaks of.
 
-    A small English base model reads Korean as bytes, about two tokens a syllable, and knows none of it. The gloss is
-    a dictionary's, word by word, aligned to the names in the schema; what is no word (a name, a value, a number)
+    A small English base model reads Korean as bytes, about three tokens a syllable, and knows none of it. The gloss
+    is a dictionary's, word by word, aligned to the names in the schema; what is no word (a name, a value, a number)
     stays as it is. A question of which no word remains is left alone.
     """
-    question = hint(row["question"], row["context"]) or row["question"]
-    return {**row, "question": question, "context": compact_schema(row["context"])}
+    gloss = hint(row["question"], row["context"])
+    return {**row, "question": gloss or row["question"], "context": focus(gloss, row["context"])}
 
 
 def make_prompt(ddl: str, question: str, query: str = "", recipe: str | Path = DEFAULT) -> str:

@@ -8,11 +8,18 @@ A domain is added by a file `domains/<name>.yaml` and a file `questions/<name>.j
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from random import Random
 
+import sqlglot
+from judge.hardness import hardness
+from sqlglot import exp
+
 from recipes.ko_text2sql.domains import HERE, ddl, load_domains
+from recipes.ko_text2sql.focus import focus
 from recipes.ko_text2sql.generator import Instance, as_written, generate
+from recipes.ko_text2sql.linking import hint
 from recipes.ko_text2sql.patterns import Pattern, lift
 
 TEST_DOMAIN = "game"
@@ -20,7 +27,8 @@ TEST_DOMAIN = "game"
 
 def make(
     seed: int = 0, train_rows: int | None = None, hand_written: bool = True, rename_share: float = 0.3,
-    keep_columns: float = 0.5, distractor_share: float = 0.3, folder: str | Path = HERE,
+    keep_columns: float = 0.5, distractor_share: float = 0.3, longest_answer: int | None = None,
+    answerable_only: bool = False, folder: str | Path = HERE,
 ) -> dict[str, list[dict]]:  # fmt: skip
     """Rows by split: dicts with id, db_id, context (DDL), question, answer. The same arguments give the same bytes.
 
@@ -28,6 +36,9 @@ def make(
     rename_share: share of the training rows whose tables and columns have other English names; 0 for none.
     keep_columns: how likely a column that the query doesn't need is shown; 1 for whole tables.
     distractor_share: share of the training rows that show a table which the query doesn't read.
+    longest_answer: leave out training rows whose query has more characters than this.
+    answerable_only: leave out training rows whose short prompt lacks a table or a value that their query needs: they
+        would teach a model to make things up.
     folder: where `domains/`, `questions/` and `test_rows.jsonl` are. Test rows are whole tables, as they name them.
     Raises ValueError where a query names what its domain lacks, or where train_rows can't be reached.
     """
@@ -35,25 +46,53 @@ def make(
     domains = load_domains(folder)
     test = [_test_row(domains[TEST_DOMAIN], row) for row in read(folder / "test_rows.jsonl")]
     patterns = hand_written_patterns(folder)
+    if longest_answer:
+        patterns = [pattern for pattern in patterns if len(pattern.row["answer"]) <= longest_answer]
     written = _balanced(patterns, seed) if hand_written else []
-    if train_rows is not None:
-        written = written[:train_rows]
-    elif not hand_written:
-        raise ValueError(
-            "without the hand-written rows say how many rows to make: data.train_rows in the recipe"
-        )
-    Random(f"order:{seed}").shuffle(written)
-    instances = [(pattern.row["id"], as_written(pattern)) for pattern in written]
-    count: dict[str, int] = {}
-    for instance in generate(patterns, (train_rows or 0) - len(written), seed) if train_rows else []:
-        of = instance.pattern.row["id"]
-        count[of] = count.get(of, 0) + 1
-        instances.append((f"{of}-g{count[of]}", instance))
-    train = [
-        _training_row(id, instance, seed, rename_share, keep_columns, distractor_share)
-        for id, instance in instances
-    ]
+    if train_rows is None and not hand_written:
+        raise ValueError("without the hand-written rows say how many rows to make: data.train_rows in the recipe")
+    shuffled = Random(f"order:{seed}")
+    train: list[dict] = []
+
+    def take(id: str, instance: Instance) -> None:
+        row = _training_row(id, instance, seed, rename_share, keep_columns, distractor_share)
+        if not (longest_answer and len(row["answer"]) > longest_answer) and not (
+            answerable_only and missing_from_prompt(row)
+        ):
+            train.append(row)
+
+    for pattern in written:
+        take(pattern.row["id"], as_written(pattern))
+    train = train[:train_rows]
+    shuffled.shuffle(train)
+    if train_rows and len(train) < train_rows:
+        missing = train_rows - len(train)
+        count: dict[str, int] = {}
+        # Some will be left out, so more are made than are missing.
+        for instance in generate(patterns, missing * 2 if longest_answer or answerable_only else missing, seed):
+            of = instance.pattern.row["id"]
+            count[of] = count.get(of, 0) + 1
+            take(f"{of}-g{count[of]}", instance)
+            if len(train) == train_rows:
+                break
+        else:
+            raise ValueError(f"only {len(train)} rows to be had; lower data.train_rows or write more questions")
     return {"train": train, "test": test}
+
+
+def missing_from_prompt(row: dict) -> list[str]:
+    """The tables, columns and values of a row's query that its short prompt does not show."""
+    gloss = hint(row["question"], row["context"])
+    schema = focus(gloss, row["context"])
+    query = sqlglot.parse_one(row["answer"], read="mysql")
+    tables = [table.name for table in query.find_all(exp.Table) if f"{table.name}(" not in schema]
+    shown = set(re.findall(r"\w+", schema))
+    columns = [column.name for column in query.find_all(exp.Column) if column.name not in (*shown, "", "*")]
+    values = [str(value.this).strip("%") for value in query.find_all(exp.Literal)]
+    # A year's or month's bounds are written out from what the prompt says; 0 and 1 are how flags and "one" are said.
+    dates = [value for value in values if re.fullmatch(r"\d{4}-\d\d-\d\d.*", value)]
+    said = [value for value in values if value not in ("0", "1") and value not in dates]
+    return tables + columns + [value for value in said if value not in gloss]
 
 
 def read(path: Path) -> list[dict]:
@@ -84,7 +123,8 @@ def _balanced(patterns: list[Pattern], seed: int) -> list[Pattern]:
 
 
 def _test_row(domain: dict, row: dict) -> dict:
-    return _row(row["id"], domain, ddl(domain, row["tables"]), row["question"], row["answer"])
+    made = _row(row["id"], domain, ddl(domain, row["tables"]), row["question"], row["answer"])
+    return made | {"hardness": hardness(row["answer"])}
 
 
 def _row(id: str, domain: dict, context: str, question: str, answer: str) -> dict:

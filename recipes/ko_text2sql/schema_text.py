@@ -74,8 +74,11 @@ def compact_schema(context: str) -> str:
     Text that holds no CREATE TABLE is returned stripped and otherwise as it is.
     """
     tables = parse_tables(context)
-    if not tables:
-        return context.strip()
+    return compact_tables(tables) if tables else context.strip()
+
+
+def compact_tables(tables: tuple[Table, ...]) -> str:
+    """Tables as `compact_schema` writes them, in the order given."""
     written = []
     for name, columns, links in tables:
         target = dict(links)
