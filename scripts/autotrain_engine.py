@@ -210,7 +210,9 @@ def _train_repaired(config: dict, settings: dict) -> None:
     dtype = getattr(torch, pick_dtype(settings["dtype"]))
     eos = load_tokenizer(params.model).eos_token
     if eos != settings["end"]:
-        raise ValueError(f"prompt.end: expected {eos!r}, the end token of the model's tokenizer, got {settings['end']!r}")
+        raise ValueError(
+            f"prompt.end: expected {eos!r}, the end token of the model's tokenizer, got {settings['end']!r}"
+        )
     # `--seed` never reaches AutoTrain's trainer; it must also be set before the adapter's weights are drawn.
     transformers.set_seed(params.seed)
 

@@ -1,6 +1,6 @@
 """Remove what a recipe's run has made: `runs/<task>/<recipe>/`. The converted base models stay.
 
-    python -m scripts.clean recipes/ko_text2sql/smoke.yaml
+python -m scripts.clean recipes/ko_text2sql/smoke.yaml
 """
 
 from __future__ import annotations

@@ -51,7 +51,9 @@ def generate(recipe: Recipe, model: str, source: Path, out: Path) -> None:
     if step.fresh():
         return step.say_fresh()
     answers, seconds = answer_all(recipe, prompts, adapter, out, digest(made_from))
-    write_jsonl(out, ({key: value for key, value in row.items() if key != "prompt"} | answers[row["id"]] for row in rows))
+    write_jsonl(
+        out, ({key: value for key, value in row.items() if key != "prompt"} | answers[row["id"]] for row in rows)
+    )
     journal_of(out).unlink(missing_ok=True)
     stopped = sum(answer["finish_reason"] == "stop" for answer in answers.values())
     print(f"{model}: {len(rows)} answers, {stopped / len(rows):.1%} stopped by themselves")

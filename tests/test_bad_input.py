@@ -54,7 +54,9 @@ def test_rows_without_the_columns_that_the_prompt_needs_are_named(tmp_path: Path
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"id": "1", "context": "CREATE TABLE t (a INT)"}\n')
     out = tmp_path / "out.jsonl"
-    says(stage(tmp_path, "generate", "--model", "base", "--rows", str(rows), "--out", str(out)), "rows.jsonl", "question")
+    says(
+        stage(tmp_path, "generate", "--model", "base", "--rows", str(rows), "--out", str(out)), "rows.jsonl", "question"
+    )
     assert not out.exists()
 
 

@@ -46,9 +46,7 @@ def recipe_file(tmp_path: Path, name: str, **changes: object) -> Path:
 
 def value(output: str, name: str) -> str:
     """What the plain table says behind `name`."""
-    return next(
-        line.removeprefix(name).strip() for line in output.splitlines() if line.startswith(f"{name} ")
-    )
+    return next(line.removeprefix(name).strip() for line in output.splitlines() if line.startswith(f"{name} "))
 
 
 def test_it_says_what_the_machine_has_and_takes_no_time(tmp_path):
@@ -271,9 +269,7 @@ def test_a_torch_that_cannot_be_imported_is_no_crash(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "gpu_driver", lambda: True)
     gpus, rows = doctor.look_for_gpus()
     assert gpus == ()
-    assert rows == [
-        ("gpu", "not looked for: torch can't be imported: libcudart.so.12: cannot open shared object file")
-    ]
+    assert rows == [("gpu", "not looked for: torch can't be imported: libcudart.so.12: cannot open shared object file")]
 
 
 def test_runs_moved_elsewhere_are_measured_there(monkeypatch, tmp_path):
@@ -290,7 +286,5 @@ def test_the_scripts_know_no_task():
     words = ("SQL", "gen_sql", "db_id", "resolve_yn")
     scripts = sorted((ROOT / "scripts").rglob("*.py"))
     assert scripts
-    found = [
-        (path.name, word) for path in scripts for word in words if word in path.read_text(encoding="utf-8")
-    ]
+    found = [(path.name, word) for path in scripts for word in words if word in path.read_text(encoding="utf-8")]
     assert found == []

@@ -79,26 +79,20 @@ def test_a_number_is_read_as_people_write_it_and_spelled_back(text, value, style
         assert text.startswith(korean.spell(value, style))
 
 
-@pytest.mark.parametrize(
-    "text", ["한국 브랜드", "두산 팀", "세탁기", "네이버페이", "만든 사람", "일반 회원", "1a2"]
-)
+@pytest.mark.parametrize("text", ["한국 브랜드", "두산 팀", "세탁기", "네이버페이", "만든 사람", "일반 회원", "1a2"])
 def test_a_word_that_only_looks_like_a_number_is_none(text):
     assert [n for n in korean.numbers(text) if n.style != "digits"] == []
 
 
 def test_a_value_goes_to_question_and_query_alike():
-    for instance in _instances(
-        "VIP 등급 손님이 누구누구죠?", "SELECT name FROM customers WHERE grade = 'VIP'"
-    ):
+    for instance in _instances("VIP 등급 손님이 누구누구죠?", "SELECT name FROM customers WHERE grade = 'VIP'"):
         (value,) = re.findall(r"'(.+)'", instance.sql())
         assert value in ("일반", "실버", "골드", "VIP") and value in instance.question
 
 
 def test_a_number_goes_to_question_and_query_alike_in_its_own_spelling():
     spelled = set()
-    for instance in _instances(
-        "5만 원 넘는 물건은 뭐 있어?", "SELECT name FROM products WHERE price > 50000"
-    ):
+    for instance in _instances("5만 원 넘는 물건은 뭐 있어?", "SELECT name FROM products WHERE price > 50000"):
         price = int(instance.sql().rsplit(" ", 1)[1])
         assert f"{price // 10000}만 원 넘는" in instance.question and price % 10000 == 0
         spelled.add(price)
@@ -122,9 +116,10 @@ def test_dates_keep_their_order_and_their_columns_range():
     answer = "SELECT SUM(total_amount) FROM orders WHERE ordered_on BETWEEN '2024-06-01' AND '2024-06-30'"
     for instance in _instances(question, answer):
         low, high = re.findall(r"\d{4}-\d\d-\d\d", instance.sql())
-        assert "2022-01-01" <= low < high <= "2024-12-31" and re.findall(
-            r"\d{4}-\d\d-\d\d", instance.question
-        ) == [low, high]
+        assert "2022-01-01" <= low < high <= "2024-12-31" and re.findall(r"\d{4}-\d\d-\d\d", instance.question) == [
+            low,
+            high,
+        ]
 
 
 @pytest.mark.parametrize(
@@ -166,9 +161,7 @@ def test_hand_written_rows_stand_first_and_every_row_is_new(splits):
     }
     assert {row["id"] for row in train[: len(written)]} == set(written) and len(train) == MANY
     assert all(row["question"] == written[row["id"]]["question"] for row in train[: len(written)])
-    assert (
-        len({row["id"] for row in train}) == len({(row["question"], row["answer"]) for row in train}) == MANY
-    )
+    assert len({row["id"] for row in train}) == len({(row["question"], row["answer"]) for row in train}) == MANY
     old = {plain(row["question"]) for row in written.values()}
     made = [plain(row["question"]) for row in train[len(written) :]]
     assert not old & set(made) and len(set(made)) == len(made)
@@ -218,11 +211,7 @@ def test_a_test_row_shows_the_tables_it_names_whole_and_in_order(splits):
 
 def test_only_columns_marked_nullable_may_be_null():
     text = ddl(load_domains()["shop"], ["orders"])
-    assert (
-        "customer_id INT NOT NULL" in text
-        and "delivered_on DATE\n" in text
-        and "order_id INT PRIMARY KEY" in text
-    )
+    assert "customer_id INT NOT NULL" in text and "delivered_on DATE\n" in text and "order_id INT PRIMARY KEY" in text
     assert "FOREIGN KEY" not in text and "FOREIGN KEY (customer_id) REFERENCES customers(customer_id)" in ddl(
         load_domains()["shop"], ["orders", "customers"]
     )
@@ -279,11 +268,7 @@ def test_a_domain_is_one_yaml_file_and_one_file_of_questions(tmp_path):
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in questions)
     (tmp_path / "questions" / "library.jsonl").write_text(lines, encoding="utf-8")
     splits = make(seed=0, train_rows=30, folder=tmp_path)
-    assert (
-        len(splits["train"]) == 30
-        and splits["test"] == []
-        and {row["db_id"] for row in splits["train"]} == {90}
-    )
+    assert len(splits["train"]) == 30 and splits["test"] == [] and {row["db_id"] for row in splits["train"]} == {90}
     with pytest.raises(ValueError, match="write more questions"):
         make(seed=0, train_rows=100000, folder=tmp_path)
 

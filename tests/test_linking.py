@@ -7,9 +7,10 @@ import time
 
 import pytest
 
-from recipes.ko_text2sql import linking
-from recipes.ko_text2sql.linking import hint, korean_number
+from recipes.ko_text2sql import words
+from recipes.ko_text2sql.linking import hint
 from recipes.ko_text2sql.schema_text import compact_schema
+from recipes.ko_text2sql.words import korean_number
 
 GUILDS = """
 CREATE TABLE players (player_id INT PRIMARY KEY AUTO_INCREMENT, username VARCHAR(255) UNIQUE NOT NULL, level INT,
@@ -185,10 +186,10 @@ def test_a_very_long_question_costs_little_and_always_gives_the_same_hint() -> N
 def test_the_lexicon_has_no_line_that_is_never_read() -> None:
     rows = [
         line.split("\t")
-        for line in linking.LEXICON.read_text(encoding="utf-8").splitlines()
+        for line in words.LEXICON.read_text(encoding="utf-8").splitlines()
         if line.strip() and not line.startswith("#")
     ]
     assert len(rows) >= 2000
     assert not [row for row in rows if len(row) != 2 or not row[0].strip()]
-    read = {entry.korean for entries in linking.lexicon().values() for _, entry in entries}
+    read = {entry.korean for entries in words.lexicon().values() for _, entry in entries}
     assert {row[0].removeprefix("-").strip() for row in rows} == read

@@ -36,7 +36,9 @@ def test_every_row_keeps_its_id_the_whole_way(smoke_run: SmokeRun) -> None:
 def test_training_leaves_an_adapter_in_safetensors_and_no_pickle(smoke_run: SmokeRun) -> None:
     adapter = smoke_run.folder / "train/adapter"
     assert (adapter / "adapter_model.safetensors").stat().st_size > 1_000_000
-    pickles = [path for path in (smoke_run.folder / "train").rglob("*") if path.suffix in (".bin", ".pt", ".pth", ".pkl")]
+    pickles = [
+        path for path in (smoke_run.folder / "train").rglob("*") if path.suffix in (".bin", ".pt", ".pth", ".pkl")
+    ]
     assert pickles == []
     assert not (adapter / "tokenizer.model").exists()
 
@@ -101,7 +103,9 @@ def test_rows_of_ones_own_are_answered(smoke_run: SmokeRun, tmp_path: Path) -> N
 def killed_when(runs: Path, name: str, ready: Path) -> None:
     """Start a stage in a process group of its own and SIGKILL the stage once `ready` is there."""
     command = [sys.executable, "-m", f"scripts.{name}", SMOKE]
-    process = subprocess.Popen(command, cwd=ROOT, env=offline(runs), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=offline(runs), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     for _ in range(6000):
         if ready.exists() and ready.stat().st_size:
             break

@@ -32,9 +32,7 @@ class FakeJudge:
     `hold_after` calls the next ones are held until `release` is set.
     """
 
-    def __init__(
-        self, script: dict[str, list[Any]] | None = None, delay: float = 0, hold_after: float = inf
-    ) -> None:
+    def __init__(self, script: dict[str, list[Any]] | None = None, delay: float = 0, hold_after: float = inf) -> None:
         self.script, self.delay, self.hold_after = script or {}, delay, hold_after
         self.release = threading.Event()
         self.calls: list[tuple[str, float]] = []
@@ -139,8 +137,7 @@ def started(**given: Any) -> Iterator[subprocess.Popen]:
 def write_requests(path: Path, prompts: list[str], **more: Any) -> Path:
     """A request a prompt, whose id is the prompt."""
     lines = [
-        {"model": "m", "messages": [{"role": "user", "content": p}], "metadata": {"id": p}} | more
-        for p in prompts
+        {"model": "m", "messages": [{"role": "user", "content": p}], "metadata": {"id": p}} | more for p in prompts
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
     return path

@@ -54,16 +54,12 @@ def test_from_rows_to_a_table_of_three_verdicts(capsys):
     assert out == "execution: 2 of 5 (40.0 %, 95 % interval 11.8 to 76.9), 1 unscored -> execution.jsonl\n"
     code, out, _ = judge(capsys, "exact rows.jsonl --out exact.jsonl")
     assert code == 0 and out.startswith("exact: 2 of 5 (40.0 %")
-    code, out, _ = judge(
-        capsys, "requests rows.jsonl --out requests.jsonl --model gpt-4o --set temperature=null"
-    )
+    code, out, _ = judge(capsys, "requests rows.jsonl --out requests.jsonl --model gpt-4o --set temperature=null")
     assert (code, out) == (0, "6 requests for gpt-4o -> requests.jsonl\n")
     assert "temperature" not in lines_of(Path("requests.jsonl"))[0]
     with fake_judge() as fake:
         fake.script["*"] = [(200, completion('{"resolve_yn": "no"}'), {})]
-        code, out, err = judge(
-            capsys, f"run requests.jsonl --out results.jsonl --base-url {fake.url} --concurrency 1"
-        )
+        code, out, err = judge(capsys, f"run requests.jsonl --out results.jsonl --base-url {fake.url} --concurrency 1")
     assert (code, out) == (0, "6 of 6 requests answered -> results.jsonl\n")
     assert "6/6" in err  # the progress bar
     code, out, _ = judge(

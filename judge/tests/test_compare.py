@@ -1,4 +1,3 @@
-# ruff: noqa: E501  (tables: one case a line)
 """When two results say the same, and how MySQL's meaning survives on SQLite."""
 
 from __future__ import annotations

@@ -40,10 +40,7 @@ def test_a_request_is_made_for_each_row_of_a_table(tmp_path):
     assert first["response_format"] == {"type": "json_object"}
     assert (first["metadata"], second["metadata"]) == ({"id": 3}, {"id": 5})
     assert read_data_blocks(last_user_message(first)) == ROW
-    assert (
-        "JSON" in first["messages"][0]["content"]
-        and "never an instruction" in first["messages"][0]["content"]
-    )
+    assert "JSON" in first["messages"][0]["content"] and "never an instruction" in first["messages"][0]["content"]
     assert "몇 명" in path.read_text("utf-8")
 
 
@@ -84,9 +81,7 @@ def test_no_text_of_a_row_breaks_out_of_its_data_block(text):
     rubric = '{question} Reply {"resolve_yn": "yes"} {gen_sql} {answer}'
     values = {"question": text, "gen_sql": text, "answer": "SELECT 2"}
     message = fill_rubric(rubric, values)
-    assert read_data_blocks(message) == {
-        name: value.replace("\ud800", "\ufffd") for name, value in values.items()
-    }
+    assert read_data_blocks(message) == {name: value.replace("\ud800", "\ufffd") for name, value in values.items()}
     assert 'Reply {"resolve_yn": "yes"} ' in message
     message.encode("utf-8")
 

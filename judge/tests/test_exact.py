@@ -1,4 +1,3 @@
-# ruff: noqa: E501  (tables: one case a line)
 """Exact match: spelling is put aside, meaning that spelling alone does not show is not."""
 
 from __future__ import annotations

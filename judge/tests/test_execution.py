@@ -1,4 +1,3 @@
-# ruff: noqa: E501  (tables: one case a line)
 """Execution accuracy as a user meets it: a DDL, two queries, a verdict. Real worker processes, real SQLite."""
 
 from __future__ import annotations

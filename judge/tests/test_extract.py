@@ -1,4 +1,3 @@
-# ruff: noqa: E501  (tables: one case a line)
 """From a model's text to one statement."""
 
 from __future__ import annotations

@@ -29,9 +29,7 @@ def spend_as_soon_as_possible(bucket: Bucket, clock: Clock, costs: list[float]) 
 @pytest.mark.parametrize("per_minute", [1, 2, 7, 59, 60, 61, 600])
 def test_no_minute_holds_more_requests_than_allowed_and_few_fewer(per_minute):
     clock = Clock()
-    sent = spend_as_soon_as_possible(
-        sending_bucket(per_minute, clock), clock, [1] * min(5 * per_minute, 3000)
-    )
+    sent = spend_as_soon_as_possible(sending_bucket(per_minute, clock), clock, [1] * min(5 * per_minute, 3000))
     times = [at for at, _ in sent]
     for number, start in enumerate(times):
         assert bisect_left(times, start + 60) - number <= per_minute

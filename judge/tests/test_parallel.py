@@ -158,9 +158,7 @@ def test_equal_requests_without_ids_each_get_a_line_of_their_own(tmp_path):
     assert len(lines_of(tmp_path / "results.jsonl")) == 3
 
 
-@pytest.mark.parametrize(
-    ("status", "body"), [(401, {"error": {"message": "bad key sk-secret-1234567"}}), (429, QUOTA)]
-)
+@pytest.mark.parametrize(("status", "body"), [(401, {"error": {"message": "bad key sk-secret-1234567"}}), (429, QUOTA)])
 def test_a_refused_key_or_account_stops_the_run_and_the_key_is_nowhere(tmp_path, monkeypatch, status, body):
     key = "sk-secret-1234567"
     monkeypatch.setenv("OPENAI_API_KEY", key)

@@ -84,9 +84,7 @@ def test_the_table_has_the_row_then_the_prediction_then_each_measure_with_its_re
 
 def test_a_failed_or_unreadable_reply_is_unscored_with_its_reason(files):
     write(files / "results.jsonl", [result(1, "{", finish_reason="length")])
-    write(
-        files / "results.failed.jsonl", [[{}, [{"status": 500, "error": "status 500: broken"}], {"id": "b"}]]
-    )
+    write(files / "results.failed.jsonl", [[{}, [{"status": 500, "error": "status 500: broken"}], {"id": "b"}]])
     first, second = verdicts(files)
     assert (first["resolve_yn"], second["resolve_yn"]) == ("unscored", "unscored")
     assert "cut off at its token limit" in first["resolve_reason"]

@@ -44,9 +44,7 @@ def test_after_a_kill_each_request_is_answered_exactly_once_and_none_is_sent_aga
     assert "12 of 12 requests answered, 6 of them in earlier runs" in out
     assert [metadata["id"] for _, _, metadata in lines_of(tmp_path / "results.jsonl")] == PROMPTS
     assert all(fake.prompts().count(id) == 1 for id in kept)
-    assert (
-        len(fake.calls) == 12 + 2
-    )  # the two answers that were on their way when the kill came are asked for again
+    assert len(fake.calls) == 12 + 2  # the two answers that were on their way when the kill came are asked for again
     assert sorted(entry["id"] for entry in lines_of(journal)) == sorted(PROMPTS)
 
 

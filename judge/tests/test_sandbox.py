@@ -1,4 +1,3 @@
-# ruff: noqa: E501  (tables: one case a line)
 """Hostile statements: against the guarded connection itself, and through the whole path a prediction takes."""
 
 from __future__ import annotations

@@ -95,9 +95,7 @@ def test_a_request_that_is_too_large_is_refused_before_it_is_read_whole(client):
 def test_past_its_limit_it_says_429_with_when_to_come_back(client):
     [request] = requests_for_rows([row(GOLD)])
     with running_server(rpm=60) as url, openai.OpenAI(api_key="x", base_url=url, max_retries=0) as limited:
-        raw = limited.chat.completions.with_raw_response.create(
-            model="m", messages=request["messages"], temperature=0
-        )
+        raw = limited.chat.completions.with_raw_response.create(model="m", messages=request["messages"], temperature=0)
         assert raw.headers["x-ratelimit-limit-requests"] == "60"
         assert raw.headers["x-ratelimit-remaining-requests"] in ("58", "59")
     with (
@@ -136,8 +134,7 @@ def test_slow_answers_are_worked_out_side_by_side_up_to_a_bound_and_hold_up_no_o
     async def all_at_once(url):
         async with openai.AsyncOpenAI(api_key="x", base_url=url, max_retries=0) as many:
             asked = [
-                asyncio.create_task(many.chat.completions.create(model="m", messages=r["messages"]))
-                for r in requests
+                asyncio.create_task(many.chat.completions.create(model="m", messages=r["messages"])) for r in requests
             ]
             while len(at_work) < 2:
                 await asyncio.sleep(0.01)
@@ -164,8 +161,6 @@ def test_on_the_command_line_it_says_where_it_listens_and_a_port_in_use_is_one_l
         second = subprocess.run(**command("serve", "--port", port), timeout=60)
         assert (second.returncode, second.stdout) == (1, "")
         [error] = second.stderr.splitlines()
-        assert error.startswith(
-            f"judge: cannot listen on 127.0.0.1:{port}: Address already in use; choose another"
-        )
+        assert error.startswith(f"judge: cannot listen on 127.0.0.1:{port}: Address already in use; choose another")
         server.terminate()
         assert server.wait(timeout=60) in (0, -15, 143)

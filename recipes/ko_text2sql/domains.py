@@ -15,9 +15,7 @@ HERE = Path(__file__).resolve().parent
 @lru_cache
 def load_domains(folder: Path = HERE) -> dict[str, dict]:
     """All domains in `folder`/domains by name, ordered by db_id."""
-    domains = [
-        yaml.safe_load(path.read_text(encoding="utf-8")) for path in (folder / "domains").glob("*.yaml")
-    ]
+    domains = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in (folder / "domains").glob("*.yaml")]
     return {domain["name"]: domain for domain in sorted(domains, key=lambda domain: domain["db_id"])}
 
 

@@ -16,8 +16,45 @@ LABEL = re.compile(r"(^|_)(name|nickname|username|title|label)$")
 
 # Words of a gloss that say how, and never which column.
 GRAMMAR = frozenset(
-    "per COUNT SUM AVG MIN MAX > >= < <= = than not no null never ever most high low order DESC all distinct or and "
-    "between top which who how much exists same only each 1".split()
+    [
+        "per",
+        "COUNT",
+        "SUM",
+        "AVG",
+        "MIN",
+        "MAX",
+        ">",
+        ">=",
+        "<",
+        "<=",
+        "=",
+        "than",
+        "not",
+        "no",
+        "null",
+        "never",
+        "ever",
+        "most",
+        "high",
+        "low",
+        "order",
+        "DESC",
+        "all",
+        "distinct",
+        "or",
+        "and",
+        "between",
+        "top",
+        "which",
+        "who",
+        "how",
+        "much",
+        "exists",
+        "same",
+        "only",
+        "each",
+        "1",
+    ]
 )
 COUNTED = frozenset(["COUNT", "SUM", "AVG", "top"])
 

@@ -49,14 +49,11 @@ class Instance:
     def sql(self, renamed: dict[tuple[str, str], str] | None = None) -> str:
         """The query. `renamed`: (table, column) or (table, '') to another identifier."""
         edits = [
-            (self.pattern.constants[at].start, self.pattern.constants[at].end, text)
-            for at, text in self.texts.items()
+            (self.pattern.constants[at].start, self.pattern.constants[at].end, text) for at, text in self.texts.items()
         ]
         for name in self.pattern.names:
             column = self.columns.get((name.table, name.column), name.column)
-            edits.append(
-                (name.start, name.end, (renamed or {}).get((name.table, column), column or name.table))
-            )
+            edits.append((name.start, name.end, (renamed or {}).get((name.table, column), column or name.table)))
         query = self.pattern.row["answer"]
         for start, end, text in sorted(edits, reverse=True):
             query = query[:start] + text + query[end:]
@@ -64,10 +61,7 @@ class Instance:
 
     def used(self) -> set[tuple[str, str]]:
         """The (table, column) pairs that the query reads; a table alone is (table, '')."""
-        return {
-            (name.table, self.columns.get((name.table, name.column), name.column))
-            for name in self.pattern.names
-        }
+        return {(name.table, self.columns.get((name.table, name.column), name.column)) for name in self.pattern.names}
 
 
 def generate(patterns: list[Pattern], count: int, seed: int) -> list[Instance]:
@@ -125,9 +119,7 @@ def fill(pattern: Pattern, dice: Random) -> Instance | None:
     texts: dict[int, str] = {}
     columns: dict[tuple[str, str], str] = {}
     chosen = [
-        (at, slot)
-        for at, slot in enumerate(pattern.slots)
-        if slot.kind in FILLED and dice.random() < FILLED[slot.kind]
+        (at, slot) for at, slot in enumerate(pattern.slots) if slot.kind in FILLED and dice.random() < FILLED[slot.kind]
     ]
     strings = {constant.text for constant in pattern.constants if constant.is_string}
     for at, slot in chosen:
@@ -162,20 +154,10 @@ def _render(pattern: Pattern, new: dict[int, str], wanted: set[int], dice: Rando
         old = question[slot.start : slot.end]
         text = new.get(index, old)
         if slot.kind == "link":
-            pair = (
-                dice.choice(slot.forms)
-                if index in wanted
-                else next(f for f in slot.forms if old in f.split("|"))
-            )
+            pair = dice.choice(slot.forms) if index in wanted else next(f for f in slot.forms if old in f.split("|"))
             text = korean.particle(out, tuple(pair.split("|")))
         elif slot.kind == "ending":
-            text = (
-                _ending(out, slot, dice)
-                if index in wanted
-                else _after(old, before)
-                if at == slot.start
-                else old
-            )
+            text = _ending(out, slot, dice) if index in wanted else _after(old, before) if at == slot.start else old
         elif slot.kind == "opener":
             text = text + " " if index in new else ""
         out += text
@@ -212,9 +194,7 @@ def _value(pattern: Pattern, slot: Slot, strings: set[str], dice: Random) -> str
     question = pattern.row["question"]
     after = re.match(r"\s?([가-힣]+)", question[slot.end :])
     before = re.search(r"([가-힣]+)\s?$", question[: slot.start])
-    pool = [
-        str(value) for value in pattern.domain["tables"][constant.table]["columns"][constant.column]["values"]
-    ]
+    pool = [str(value) for value in pattern.domain["tables"][constant.table]["columns"][constant.column]["values"]]
     free = [
         value for value in pool
         # 국가장학금 장학금, 내과 과: said twice; and a value that holds another would be read two ways
@@ -236,9 +216,7 @@ def _groups(pattern: Pattern) -> Iterator[list[int]]:
     yield from groups.values()
 
 
-def _fill_group(
-    pattern: Pattern, group: list[int], dice: Random, new: dict[int, str], texts: dict[int, str]
-) -> None:
+def _fill_group(pattern: Pattern, group: list[int], dice: Random, new: dict[int, str], texts: dict[int, str]) -> None:
     slots = [pattern.slots[at] for at in group]
     constants = [pattern.constants[slot.constants[0]] for slot in slots]
     kind = slots[0].kind
@@ -248,9 +226,7 @@ def _fill_group(
     olds = [as_value(constant.text) for constant in constants]
     drawn: list = []
     for constant, slot in zip(constants, slots, strict=True):
-        choices = (
-            _dates(pattern, constant, dice) if kind == "date" else _numbers(pattern, constant, slot.style)
-        )
+        choices = _dates(pattern, constant, dice) if kind == "date" else _numbers(pattern, constant, slot.style)
         choices = [choice for choice in choices if choice not in drawn]
         if not choices:
             return
@@ -296,9 +272,7 @@ def _numbers(pattern: Pattern, constant: Constant, style: str) -> list[float]:
             # a count that is seldom reached would make the answer empty
             most = old if constant.about == "aggregate" and not about and old <= 1000 else old * 6
             values = [multiple * step for multiple in range(1, 100) if old / 6 <= multiple * step <= most]
-    inside = [
-        value for value in values if low <= value <= high and not (constant.strict and value in (low, high))
-    ]
+    inside = [value for value in values if low <= value <= high and not (constant.strict and value in (low, high))]
     return [value for value in inside if value != old and korean.spell(value, style) is not None]
 
 

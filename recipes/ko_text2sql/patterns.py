@@ -107,9 +107,7 @@ def _values(pattern: Pattern, text: str) -> Iterator[Slot]:
 
 
 def _dates(pattern: Pattern, text: str) -> Iterator[Slot]:
-    found = [
-        (match, "-".join(part.zfill(2) for part in match.groups() if part)) for match in DATE.finditer(text)
-    ]
+    found = [(match, "-".join(part.zfill(2) for part in match.groups() if part)) for match in DATE.finditer(text)]
     literals = {
         c.text: at
         for at, c in enumerate(pattern.constants)
@@ -142,9 +140,7 @@ def _numbers(pattern: Pattern, text: str) -> Iterator[Slot]:
     ones = any(float(pattern.constants[at].text) == 1 for at in literals)
     first = any(c.about == "limit" and c.text == "1" for c in pattern.constants)
     # 한 번도, 1등: a one that is no literal of the query
-    spoken = [
-        number for number in found if number.value != 1 or ones or (number.style == "digits" and not first)
-    ]
+    spoken = [number for number in found if number.value != 1 or ones or (number.style == "digits" and not first)]
     free = list(literals)
     pairs = []
     for number in spoken:
@@ -160,10 +156,7 @@ def _numbers(pattern: Pattern, text: str) -> Iterator[Slot]:
         about = pattern.constants[at].about
         decade = re.match(r"대(?!중)", text[number.end :])
         fillable = (
-            about
-            and number.value > (1 if about in ("limit", "aggregate") else 0)
-            and number.style
-            and not decade
+            about and number.value > (1 if about in ("limit", "aggregate") else 0) and number.style and not decade
         )
         yield Slot("number" if fillable else "fixed", number.start, number.end, [at], number.style)
 
@@ -219,9 +212,7 @@ def _mentions(pattern: Pattern, text: str) -> Iterator[Slot]:
         gap = text[before[1] : start] if before else ""
         for consonant, vowel in rules["connectives"]:
             if before and gap in (f"{consonant} ", f"{vowel} "):
-                yield Slot(
-                    "link", before[1], start - 1, forms=tuple("|".join(pair) for pair in rules["connectives"])
-                )
+                yield Slot("link", before[1], start - 1, forms=tuple("|".join(pair) for pair in rules["connectives"]))
         if len(senses) != 1 or counts[word] > 1 or (len(word) == 1 and word not in rules["short_names"]):
             continue
         table, column = senses[0]
@@ -238,9 +229,7 @@ def _mentions(pattern: Pattern, text: str) -> Iterator[Slot]:
             and not (suffixed and (rules["clause"].search(other) or other.endswith("별")))
         )  # fmt: skip
         once = sum((table, column) in meanings[other] for _, _, other in found) == 1
-        others = (
-            tuple(_exchangeable(pattern, text, table, column, word, meanings, led)) if column and once else ()
-        )
+        others = tuple(_exchangeable(pattern, text, table, column, word, meanings, led)) if column and once else ()
         if [name for name in names if name != word] or others:
             yield Slot(
                 "column" if column else "table",
@@ -293,19 +282,13 @@ def _exchangeable(
         if " IS " in sql and bool(of.get("nullable")) != bool(about.get("nullable")):
             continue
         alike = (
-            about["role"] == of["role"]
-            and about.get("kind") == of.get("kind")
-            and about.get("unit") == of.get("unit")
+            about["role"] == of["role"] and about.get("kind") == of.get("kind") and about.get("unit") == of.get("unit")
         )
         numbers = (
-            about["role"] == of["role"] == "number"
-            and "year" not in (about.get("kind"), of.get("kind"))
-            and not tied
+            about["role"] == of["role"] == "number" and "year" not in (about.get("kind"), of.get("kind")) and not tied
         )
-        if (
-            not (alike or numbers or (only_shown and not tied))
-            or (about["role"] in ("date", "datetime")) != (of["role"] in ("date", "datetime"))
-            and tied
+        if not (alike or numbers or (only_shown and not tied)) or (
+            (about["role"] in ("date", "datetime")) != (of["role"] in ("date", "datetime")) and tied
         ):
             continue
         names = tuple(

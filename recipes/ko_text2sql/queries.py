@@ -83,9 +83,7 @@ def _constant(literal: exp.Literal, owners: dict[int, str]) -> Constant:
     about, table, column = "", "", ""
     if isinstance(parent, exp.Limit):
         about = "limit"
-    elif isinstance(
-        parent, (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In, exp.Like)
-    ):
+    elif isinstance(parent, (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In, exp.Like)):
         left = parent.this
         if isinstance(left, exp.Column):
             about, table, column = "value", owners[id(left)], left.name

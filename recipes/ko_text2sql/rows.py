@@ -144,8 +144,7 @@ def _training_row(
         tables += dice.sample(others, dice.choice([1, 1, 2]) if len(others) > 1 else 1)
     dice.shuffle(tables)
     columns = {
-        table: _shown(domain["tables"][table]["columns"], table, tables, used, keep_columns, dice)
-        for table in tables
+        table: _shown(domain["tables"][table]["columns"], table, tables, used, keep_columns, dice) for table in tables
     }
     renamed = _renamed(domain, tables, dice) if dice.random() < rename_share else {}
     context = ddl(domain, tables, columns, renamed)

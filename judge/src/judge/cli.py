@@ -13,9 +13,7 @@ app = typer.Typer(
     help="Verdicts on generated SQL: exact match, execution accuracy, and a judge model asked in parallel.",
 )  # fmt: skip
 
-Rows = Annotated[
-    Path, typer.Argument(metavar="ROWS.jsonl", help="Rows: id, context, question, answer, gen_sql.")
-]
+Rows = Annotated[Path, typer.Argument(metavar="ROWS.jsonl", help="Rows: id, context, question, answer, gen_sql.")]
 Out = Annotated[Path, typer.Option("--out", help="File to write; it appears once it is whole.")]
 Id = Annotated[str, typer.Option("--id", help="Column of the id.")]
 Context = Annotated[str, typer.Option("--context", help="Column of the schema (DDL).")]
@@ -76,9 +74,7 @@ def run(
     max_attempts: Annotated[int, typer.Option(min=1, help="Attempts a request gets.")] = 5,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests in flight at once.")] = 16,
     timeout: Annotated[float, typer.Option(min=0.01, help="Seconds for one attempt.")] = 120,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Forget answers of earlier runs and ask again.")
-    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget answers of earlier runs and ask again.")] = False,
 ) -> None:
     """Send the requests in parallel, within limits.
 
@@ -164,9 +160,7 @@ def exact(
     verdicts = []
     for row in table:
         found = extract_sql(row[prediction] or "")
-        verdict = (
-            exact_match(row[gold], found.sql, dialect) if found.sql else ("no", "no SQL in the prediction")
-        )
+        verdict = exact_match(row[gold], found.sql, dialect) if found.sql else ("no", "no SQL in the prediction")
         verdicts.append({"id": row[id], "exact": verdict[0], "reason": verdict[1]})
     write_jsonl(out, verdicts)
     typer.echo(summary("exact", [verdict["exact"] for verdict in verdicts]) + f" -> {out}")
@@ -178,11 +172,7 @@ def summary(measure: str, verdicts: list[str]) -> str:
 
     n, right = sum(verdict != "unscored" for verdict in verdicts), verdicts.count("yes")
     low, high = wilson(right, n)
-    share = (
-        f"{100 * right / n:.1f} %, 95 % interval {100 * low:.1f} to {100 * high:.1f}"
-        if n
-        else "nothing scored"
-    )
+    share = f"{100 * right / n:.1f} %, 95 % interval {100 * low:.1f} to {100 * high:.1f}" if n else "nothing scored"
     return f"{measure}: {right} of {n} ({share}), {len(verdicts) - n} unscored"
 
 

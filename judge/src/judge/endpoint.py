@@ -28,9 +28,7 @@ class Failure(Exception):
     fail alike. `wait` is the seconds the server asked for, `reached` whether it said anything at all.
     """
 
-    def __init__(
-        self, text: str, then: str, *, status: int | None = None, wait: float = 0, reached: bool = True
-    ):
+    def __init__(self, text: str, then: str, *, status: int | None = None, wait: float = 0, reached: bool = True):
         super().__init__(text)
         self.then, self.status, self.wait, self.reached = then, status, wait, reached
 
@@ -115,9 +113,7 @@ class Endpoint:
             said = self.redact(_cause(error))
             raise Failure(f"connection failed: {said}", "retry", reached=False) from None
         except openai.APIStatusError as error:
-            raise self._refusal(
-                error.status_code, error.body, error.response.headers, error.message
-            ) from None
+            raise self._refusal(error.status_code, error.body, error.response.headers, error.message) from None
         except (TypeError, ValueError, RecursionError) as error:
             raise Failure(f"the request cannot be sent: {self.redact(str(error))}", "give up") from None
         return self._read(text, chat="messages" in request)

@@ -69,9 +69,7 @@ def fill_rubric(rubric: str, values: Mapping[str, str]) -> str:
     """
     for name in PLACE.findall(rubric):
         if name not in values:
-            raise UserError(
-                f"the rubric's place {{{name}}} has no value; there are {', '.join(sorted(values))}"
-            )
+            raise UserError(f"the rubric's place {{{name}}} has no value; there are {', '.join(sorted(values))}")
     return PLACE.sub(lambda place: data_block(place.group(1), values[place.group(1)]), rubric)
 
 
@@ -156,9 +154,7 @@ def make_requests_for_gpt_evaluation(
 
     missing = [name for name in PLACES if name not in df.columns]
     if missing:
-        raise UserError(
-            f"the table has no column {name_some(missing)}; it has {', '.join(map(str, df.columns))}"
-        )
+        raise UserError(f"the table has no column {name_some(missing)}; it has {', '.join(map(str, df.columns))}")
     rows = []
     for number, record in enumerate(df.to_dict("records")):
         row = {}
@@ -166,9 +162,7 @@ def make_requests_for_gpt_evaluation(
             value = value.item() if hasattr(value, "item") else value  # numpy's numbers are not JSON's
             row[str(name)] = None if pd.api.types.is_scalar(value) and pd.isna(value) else value
         rows.append({"id": number} | row)
-    return write_jsonl(
-        Path(dir) / filename, requests_for_rows(rows, model=model, rubric=rubric, options=options)
-    )
+    return write_jsonl(Path(dir) / filename, requests_for_rows(rows, model=model, rubric=rubric, options=options))
 
 
 def last_user_message(request: Any) -> str:

@@ -49,9 +49,7 @@ class Journal:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._file.close()
-            raise UserError(
-                f"{self.path}: another run is writing to it; wait for it or choose another --out"
-            ) from None
+            raise UserError(f"{self.path}: another run is writing to it; wait for it or choose another --out") from None
 
     def _read(self) -> None:
         self._file.seek(0)
@@ -81,10 +79,7 @@ class Journal:
         return sum(map(len, self._answers.values()))
 
     def add(self, key: str, id: object, response: Any) -> None:
-        line = (
-            to_json({"sha256": key, "endpoint": self.endpoint, "id": id, "response": response}).encode()
-            + b"\n"
-        )
+        line = to_json({"sha256": key, "endpoint": self.endpoint, "id": id, "response": response}).encode() + b"\n"
         try:
             while line:
                 line = line[os.write(self._file.fileno(), line) :]

@@ -11,9 +11,7 @@ class Bucket:
     bucket is full and leaves it in debt, so the average holds.
     """
 
-    def __init__(
-        self, per_minute: float, *, burst: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, per_minute: float, *, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.per_minute, self.burst, self.clock = per_minute, burst, clock
         self.level, self.since = burst, clock()
 

@@ -76,9 +76,7 @@ def load_jobs(path: str | Path) -> list[Job]:
         if metadata and "id" in metadata:
             id = id_key(metadata["id"], where)
             if id in seen:
-                raise UserError(
-                    f"{where}: metadata id {id!r} is already on line {seen[id]}; each needs its own"
-                )
+                raise UserError(f"{where}: metadata id {id!r} is already on line {seen[id]}; each needs its own")
             seen[id] = number
         jobs.append(Job(request, metadata, request_hash(request, metadata)))
     return jobs
@@ -135,11 +133,7 @@ def run_requests(
     finally:
         journal.close()
     others = journal.unclaimed() + journal.ignored
-    notes = (
-        [f"{others} answers in {journal.path} are to other requests or from elsewhere: not used"]
-        if others
-        else []
-    )
+    notes = [f"{others} answers in {journal.path} are to other requests or from elsewhere: not used"] if others else []
     answered = [job for job in jobs if job.response is not None]
     failed = [job for job in jobs if job.failed]
     interrupted = run.signal if len(answered) + len(failed) < len(jobs) else None
@@ -315,15 +309,11 @@ def report(outcome: Outcome, out: str | Path) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """The cookbook script's command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m judge.parallel", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m judge.parallel", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--requests_filepath", required=True)
     parser.add_argument("--save_filepath", help="default: the requests' name with _results")
     parser.add_argument("--request_url", default=OPENAI_URL + CHAT)
-    parser.add_argument(
-        "--api_key", help="for compatibility; better OPENAI_API_KEY, since `ps` shows a flag to all"
-    )
+    parser.add_argument("--api_key", help="for compatibility; better OPENAI_API_KEY, since `ps` shows a flag to all")
     parser.add_argument("--max_requests_per_minute", type=float, default=1500)
     parser.add_argument("--max_tokens_per_minute", type=float, default=125_000)
     parser.add_argument("--token_encoding_name", default="cl100k_base")

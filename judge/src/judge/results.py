@@ -82,9 +82,7 @@ def _short(text: str) -> str:
     return repr(text if len(text) <= 120 else text[:120] + "…")
 
 
-def read_judgements(
-    results: str | Path, rows: dict[str, dict[str, Any]], columns: dict[str, str]
-) -> dict[str, Any]:
+def read_judgements(results: str | Path, rows: dict[str, dict[str, Any]], columns: dict[str, str]) -> dict[str, Any]:
     """{id: {resolve_yn, resolve_reason, judge_model}} of a results file and the failures beside it.
 
     Raises UserError for ids that are missing, extra or repeated, and for a result that judged other texts
@@ -127,9 +125,7 @@ def _judgement(response: Any) -> dict[str, str]:
     }
 
 
-def _check_same_texts(
-    request: Any, row: dict[str, Any], columns: dict[str, str], where: str, key: str
-) -> None:
+def _check_same_texts(request: Any, row: dict[str, Any], columns: dict[str, str], where: str, key: str) -> None:
     try:
         judged = read_data_blocks(last_user_message(request))
     except UserError:
@@ -138,9 +134,7 @@ def _check_same_texts(
         column = columns.get(name, name)
         now = "" if row.get(column) is None and name == "gen_sql" else row.get(column)
         if isinstance(now, str) and clean(now) != text:
-            raise UserError(
-                f"{where}: id {key!r} was judged with another {column}; run judge requests and run again"
-            )
+            raise UserError(f"{where}: id {key!r} was judged with another {column}; run judge requests and run again")
 
 
 def _check_ids(found: Iterable[str], rows: Iterable[str], what: str) -> None:
@@ -156,9 +150,7 @@ def read_measure(path: str | Path, measure: str, rows: dict[str, Any]) -> dict[s
     found = {}
     for entry in read_rows(path, needs=[measure]):
         if entry[measure] not in ("yes", "no", "unscored"):
-            raise UserError(
-                f"{path}: id {entry['id']!r} has {measure} {entry[measure]!r}, not yes, no or unscored"
-            )
+            raise UserError(f"{path}: id {entry['id']!r} has {measure} {entry[measure]!r}, not yes, no or unscored")
         found[str(entry["id"])] = {
             measure: entry[measure],
             f"{measure}_reason": str(entry.get("reason") or ""),
@@ -185,14 +177,10 @@ def make_verdicts(
     """
     columns = {name: name for name in ("id", *PLACES)} | dict(columns or {})
     id_column, prediction = columns["id"], columns["gen_sql"]
-    table = {
-        str(row[id_column]): row for row in read_rows(rows_path, id_column=id_column, prediction=prediction)
-    }
+    table = {str(row[id_column]): row for row in read_rows(rows_path, id_column=id_column, prediction=prediction)}
     names = list(dict.fromkeys(name for row in table.values() for name in row))
     if taken := [name for name in names if name in MEASURES]:
-        raise UserError(
-            f"{rows_path}: column {name_some(taken)} would be overwritten by a verdict; rename it"
-        )
+        raise UserError(f"{rows_path}: column {name_some(taken)} would be overwritten by a verdict; rename it")
     measures = [read_judgements(results, table, columns)]
     measures += [read_measure(execution, "execution", table)] if execution else []
     measures += [read_measure(exact, "exact", table)] if exact else []

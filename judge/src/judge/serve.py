@@ -60,9 +60,7 @@ def make_app(
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
-    buckets = {
-        kind: Bucket(limit, burst=limit) for kind, limit in (("requests", rpm), ("tokens", tpm)) if limit
-    }
+    buckets = {kind: Bucket(limit, burst=limit) for kind, limit in (("requests", rpm), ("tokens", tpm)) if limit}
     # Execution is work for a processor: off the event loop, and not all at once.
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
 
@@ -91,9 +89,7 @@ def make_app(
         costs = {"requests": 1, "tokens": cost}
         headers, wait = _spend(buckets, costs)
         if wait:
-            return _error(
-                429, f"rate limit reached, try again in {wait:.1f} s", "rate_limit_exceeded", headers
-            )
+            return _error(429, f"rate limit reached, try again in {wait:.1f} s", "rate_limit_exceeded", headers)
         try:
             verdict, reason = await asyncio.get_running_loop().run_in_executor(pool, answer, data)
         except UserError as error:
@@ -130,9 +126,7 @@ def _error(status: int, message: str, code: str, headers: dict[str, str] | None 
     from starlette.responses import JSONResponse
 
     kind = code if code.endswith("_error") else "requests" if status == 429 else "invalid_request_error"
-    return JSONResponse(
-        {"error": {"message": message, "type": kind, "param": None, "code": code}}, status, headers
-    )
+    return JSONResponse({"error": {"message": message, "type": kind, "param": None, "code": code}}, status, headers)
 
 
 def _spend(buckets: dict[str, Bucket], costs: dict[str, int]) -> tuple[dict[str, str], float]:
@@ -159,9 +153,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise UserError(
-            f"cannot listen on {host}:{port}: {error.strerror}; choose another --port, 0 for any"
-        ) from None
+        raise UserError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port, 0 for any") from None
     return listener
 
 
@@ -180,9 +172,7 @@ def serve(app: "Starlette", listener: socket.socket) -> None:
 
 
 @contextmanager
-def running_server(
-    app: Any = None, *, host: str = "127.0.0.1", port: int = 0, **options: Any
-) -> Iterator[str]:
+def running_server(app: Any = None, *, host: str = "127.0.0.1", port: int = 0, **options: Any) -> Iterator[str]:
     """A server in a thread for the length of a `with`; gives its base URL, `http://127.0.0.1:PORT/v1`.
 
     `options` are `make_app`'s, unless an `app` of your own is given.

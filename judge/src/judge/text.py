@@ -114,9 +114,7 @@ def to_json(value: Any) -> str:
 
 
 @contextmanager
-def finished_file(
-    path: str | Path, *, encoding: str = "utf-8", newline: str | None = "\n"
-) -> Iterator[IO[str]]:
+def finished_file(path: str | Path, *, encoding: str = "utf-8", newline: str | None = "\n") -> Iterator[IO[str]]:
     """A text file that appears under its name only once it is whole."""
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
