@@ -34,12 +34,15 @@ class PromptMaker:
 
     def prompt(self, row: dict) -> str:
         """The text that generation starts from: the exact beginning of `text(row)`."""
-        row = self.prepare(row) if self.prepare else row
-        return _fill(self.before, row, self.name)
+        return _fill(self.before, self._prepared(row), self.name)
 
     def text(self, row: dict) -> str:
         """The whole training text of a row, end token included."""
-        return self.prompt(row) + _fill("{answer}" + self.after, row, self.name)
+        row = self._prepared(row)
+        return _fill(self.before, row, self.name) + _fill("{answer}" + self.after, row, self.name)
+
+    def _prepared(self, row: dict) -> dict:
+        return self.prepare(row) if self.prepare else row
 
 
 def _fill(template: str, row: dict, name: str) -> str:

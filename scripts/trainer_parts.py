@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,39 @@ class AnswerCollator:
         return batch
 
 
+class LengthBuckets(torch.utils.data.Sampler):
+    """Batches of rows of like length, which saves padding, in random order.
+
+    transformers' own grouping runs from long to short rows again and again: a model that has just seen fifty short
+    answers gives short ones, and the last thing it ever sees are the shortest.
+    """
+
+    def __init__(self, lengths: list[int], batch_size: int, seed: int):
+        self.lengths, self.batch_size, self.seed = list(lengths), batch_size, seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        dice = torch.Generator().manual_seed(self.seed + self.epoch)
+        order = torch.randperm(len(self.lengths), generator=dice).tolist()
+        # Sorted within pieces of some batches, not over all rows, so that a batch's company changes with the epoch.
+        piece = self.batch_size * 40
+        batches = []
+        for start in range(0, len(order), piece):
+            rows = sorted(order[start : start + piece], key=lambda row: self.lengths[row])
+            batches += [rows[at : at + self.batch_size] for at in range(0, len(rows), self.batch_size)]
+        full = [batch for batch in batches if len(batch) == self.batch_size]
+        rest = [row for batch in batches if len(batch) < self.batch_size for row in batch]
+        for at in torch.randperm(len(full), generator=dice).tolist():
+            yield from full[at]
+        yield from rest
+
+
 def completion_only(trainer: type) -> type:
     """`trainer` (TRL's SFTTrainer), learning the answers alone, one row a sequence instead of packed blocks."""
 
@@ -106,8 +140,6 @@ def completion_only(trainer: type) -> type:
             settings, model = kwargs["args"], kwargs["model"]
             # AutoTrain hard-codes packing; packed blocks would be learnt whole.
             settings.packing = False
-            # Rows of like length go together: less padding to compute.
-            settings.group_by_length = True
             keep = "logits_to_keep" in inspect.signature(model.forward).parameters
             tokenizer = kwargs["processing_class"]
             kwargs["data_collator"] = AnswerCollator(tokenizer.pad_token_id, keep)
@@ -117,5 +149,9 @@ def completion_only(trainer: type) -> type:
             field, longest = args[1], args[2]
             rows = tokenize_rows(list(dataset[field]), tokenizer, self.answer_after, longest)
             return Dataset.from_dict(rows)
+
+        def _get_train_sampler(self, train_dataset: Dataset | None = None) -> LengthBuckets:
+            rows = self.train_dataset if train_dataset is None else train_dataset
+            return LengthBuckets(rows["length"], self.args.per_device_train_batch_size, self.args.data_seed)
 
     return CompletionOnly

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from recipes.ko_text2sql.disguise import renamed
 from recipes.ko_text2sql.focus import focus
 from recipes.ko_text2sql.linking import hint
 
@@ -17,10 +18,13 @@ def prepare(row: dict) -> dict:
 
     A small English base model reads Korean as bytes, about three tokens a syllable, and knows none of it. The gloss
     is a dictionary's, word by word, aligned to the names in the schema; what is no word (a name, a value, a number)
-    stays as it is. A question of which no word remains is left alone.
+    stays as it is. A question of which no word remains is left alone. A training row's `names` are put on last.
     """
     gloss = hint(row["question"], row["context"])
-    return {**row, "question": gloss or row["question"], "context": focus(gloss, row["context"])}
+    shown = {**row, "question": gloss or row["question"], "context": focus(gloss, row["context"])}
+    if row.get("names"):
+        shown |= {part: renamed(shown[part], row["names"]) for part in ("context", "question", "answer")}
+    return shown
 
 
 def make_prompt(ddl: str, question: str, query: str = "", recipe: str | Path = DEFAULT) -> str:

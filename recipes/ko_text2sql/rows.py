@@ -16,6 +16,7 @@ import sqlglot
 from judge.hardness import hardness
 from sqlglot import exp
 
+from recipes.ko_text2sql.disguise import disguise
 from recipes.ko_text2sql.domains import HERE, ddl, load_domains
 from recipes.ko_text2sql.focus import focus
 from recipes.ko_text2sql.generator import Instance, as_written, generate
@@ -28,7 +29,7 @@ TEST_DOMAIN = "game"
 def make(
     seed: int = 0, train_rows: int | None = None, hand_written: bool = True, rename_share: float = 0.3,
     keep_columns: float = 0.5, distractor_share: float = 0.3, longest_answer: int | None = None,
-    answerable_only: bool = False, folder: str | Path = HERE,
+    answerable_only: bool = False, disguise_share: float = 0.0, folder: str | Path = HERE,
 ) -> dict[str, list[dict]]:  # fmt: skip
     """Rows by split: dicts with id, db_id, context (DDL), question, answer. The same arguments give the same bytes.
 
@@ -39,6 +40,7 @@ def make(
     longest_answer: leave out training rows whose query has more characters than this.
     answerable_only: leave out training rows whose short prompt lacks a table or a value that their query needs: they
         would teach a model to make things up.
+    disguise_share: share of the training rows that get `names`, other names which the short prompt puts on last.
     folder: where `domains/`, `questions/` and `test_rows.jsonl` are. Test rows are whole tables, as they name them.
     Raises ValueError where a query names what its domain lacks, or where train_rows can't be reached.
     """
@@ -59,7 +61,8 @@ def make(
         if not (longest_answer and len(row["answer"]) > longest_answer) and not (
             answerable_only and missing_from_prompt(row)
         ):
-            train.append(row)
+            dice = Random(f"disguise:{seed}:{id}")
+            train.append(row | ({"names": disguise(row["context"], dice)} if dice.random() < disguise_share else {}))
 
     for pattern in written:
         take(pattern.row["id"], as_written(pattern))
