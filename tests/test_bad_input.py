@@ -64,7 +64,7 @@ def test_rows_without_the_columns_that_the_prompt_needs_are_named(tmp_path: Path
 def test_a_full_disk_is_one_line_and_what_was_there_stays(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)], capture_output=True)
     if mounted.returncode:
         pytest.fail(f"could not mount a small disk: {mounted.stderr!r}")
     try:
