@@ -8,7 +8,7 @@ import torch
 from scripts.models import load_tokenizer, models_folder
 from scripts.prompts import prompt_maker
 from scripts.recipe import ROOT, load_recipe
-from scripts.trainer_parts import AnswerCollator, split_point, tokenize_rows
+from scripts.trainer_parts import AnswerCollator, LengthBuckets, split_point, tokenize_rows
 
 RECIPE = ROOT / "recipes/ko_text2sql/smollm2-135m-cpu.yaml"
 
@@ -76,3 +76,15 @@ def test_the_embedded_model_is_kept_without_the_file_it_was_made_from(tokenizer)
     assert not list((models_folder() / "smollm2-135m-instruct").glob("tokenizer.model"))
     assert tokenizer.eos_token == "<|im_end|>"
     assert tokenizer("SELECT 1")["input_ids"][0] != tokenizer.bos_token_id
+
+
+def test_batches_are_of_like_length_and_come_in_random_order() -> None:
+    lengths = [(row * 37) % 200 + 20 for row in range(803)]
+    order = list(LengthBuckets(lengths, 8, seed=1))
+    assert sorted(order) == list(range(803))
+    batches = [[lengths[row] for row in order[at : at + 8]] for at in range(0, 800, 8)]
+    assert sum(max(batch) - min(batch) for batch in batches) / len(batches) < 15
+    means = [sum(batch) / 8 for batch in batches]
+    # Sorted batches would go up (or down) nearly always.
+    assert 0.3 < sum(one < other for one, other in zip(means, means[1:], strict=False)) / len(means) < 0.7
+    assert list(LengthBuckets(lengths, 8, seed=1)) == order != list(LengthBuckets(lengths, 8, seed=2))
