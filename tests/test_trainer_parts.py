@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from scripts.models import load_tokenizer, models_folder
+from scripts.models import CONVERSION, load_tokenizer, models_folder
 from scripts.prompts import prompt_maker
 from scripts.recipe import ROOT, load_recipe
 from scripts.trainer_parts import AnswerCollator, LengthBuckets, split_point, tokenize_rows
@@ -40,7 +40,7 @@ def test_the_answer_and_its_end_token_are_what_is_learnt(tokenizer, test_rows) -
     maker = prompt_maker(load_recipe(RECIPE))
     made = tokenize_rows([maker.text(row) for row in test_rows], tokenizer, maker.answer_after, 1024)
     for row, ids, answer in zip(test_rows, made["input_ids"], made["answer_tokens"], strict=True):
-        assert tokenizer.decode(ids[-answer:]) == row["answer"] + tokenizer.eos_token
+        assert tokenizer.decode(ids[-answer:]) == maker.prepare(row)["answer"] + tokenizer.eos_token
         assert ids[-1] == tokenizer.eos_token_id
 
 
@@ -75,7 +75,7 @@ def test_logits_for_the_last_tokens_give_the_same_loss_as_all_of_them() -> None:
 
 
 def test_the_embedded_model_is_kept_without_the_file_it_was_made_from(tokenizer) -> None:
-    assert not list((models_folder() / "smollm2-135m-instruct").glob("tokenizer.model"))
+    assert not list((models_folder() / f"smollm2-135m-instruct-{CONVERSION}").glob("tokenizer.model"))
     assert tokenizer.eos_token == "<|im_end|>"
     assert tokenizer("SELECT 1")["input_ids"][0] != tokenizer.bos_token_id
 

@@ -91,18 +91,22 @@ def focus(gloss: str, context: str) -> str:
     if any(re.search("[가-힣]", word) for word in left):
         chosen += [name for name in _neighbours(chosen, tables) if name not in chosen]
     shown = [by_name[name] for name in chosen]
-    return compact_tables(tuple(table if left else _narrow(table, set(words)) for table in shown))
+    return compact_tables(tuple(_narrow(table, set(words), set(chosen), bool(left)) for table in shown))
 
 
-def _narrow(table: Table, words: set[str]) -> Table:
+def _narrow(table: Table, words: set[str], chosen: set[str], whole: bool) -> Table:
+    """The columns to show: a key to a table that is not shown tells nothing, unless the words name it."""
     name, columns, keys = table
-    linked = {column for column, _ in keys}
-    kept = [
-        column
-        for at, column in enumerate(columns)
-        if at == 0 or column in words or column in linked or column.endswith("_id") or LABEL.search(column)
-    ]
-    return name, tuple(kept), keys
+    targets = dict(keys)
+
+    def tells(at: int, column: str) -> bool:
+        if at == 0 or column in words:
+            return True
+        if column in targets:
+            return targets[column] in chosen
+        return whole or column.endswith("_id") or bool(LABEL.search(column))
+
+    return name, tuple(column for at, column in enumerate(columns) if tells(at, column)), keys
 
 
 def _chosen(words: list[str], tables: tuple[Table, ...], owners: dict[str, list[str]]) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from recipes.ko_text2sql.disguise import renamed
 from recipes.ko_text2sql.focus import focus
 from recipes.ko_text2sql.linking import hint
+from recipes.ko_text2sql.shorthand import shorten
 
 HERE = Path(__file__).resolve().parent
 DEFAULT = HERE / "smollm2-135m-cpu.yaml"
@@ -18,10 +19,13 @@ def prepare(row: dict) -> dict:
 
     A small English base model reads Korean as bytes, about three tokens a syllable, and knows none of it. The gloss
     is a dictionary's, word by word, aligned to the names in the schema; what is no word (a name, a value, a number)
-    stays as it is. A question of which no word remains is left alone. A training row's `names` are put on last.
+    stays as it is. A question of which no word remains is left alone. The answer is written in shorthand, without the
+    joins that foreign keys imply. A training row's `names` are put on last.
     """
     gloss = hint(row["question"], row["context"])
     shown = {**row, "question": gloss or row["question"], "context": focus(gloss, row["context"])}
+    if row.get("answer"):
+        shown["answer"] = shorten(row["answer"], row["context"])
     if row.get("names"):
         shown |= {part: renamed(shown[part], row["names"]) for part in ("context", "question", "answer")}
     return shown

@@ -22,6 +22,7 @@ from recipes.ko_text2sql.focus import focus
 from recipes.ko_text2sql.generator import Instance, as_written, generate
 from recipes.ko_text2sql.linking import hint
 from recipes.ko_text2sql.patterns import Pattern, lift
+from recipes.ko_text2sql.shorthand import shorten
 
 TEST_DOMAIN = "game"
 
@@ -37,7 +38,7 @@ def make(
     rename_share: share of the training rows whose tables and columns have other English names; 0 for none.
     keep_columns: how likely a column that the query doesn't need is shown; 1 for whole tables.
     distractor_share: share of the training rows that show a table which the query doesn't read.
-    longest_answer: leave out training rows whose query has more characters than this.
+    longest_answer: leave out training rows whose query has more characters than this in shorthand.
     answerable_only: leave out training rows whose short prompt lacks a table or a value that their query needs: they
         would teach a model to make things up.
     disguise_share: share of the training rows that get `names`, other names which the short prompt puts on last.
@@ -49,7 +50,9 @@ def make(
     test = [_test_row(domains[TEST_DOMAIN], row) for row in read(folder / "test_rows.jsonl")]
     patterns = hand_written_patterns(folder)
     if longest_answer:
-        patterns = [pattern for pattern in patterns if len(pattern.row["answer"]) <= longest_answer]
+        patterns = [
+            pattern for pattern in patterns if not _too_long(pattern.row["answer"], pattern.domain, longest_answer)
+        ]
     written = _balanced(patterns, seed) if hand_written else []
     if train_rows is None and not hand_written:
         raise ValueError("without the hand-written rows say how many rows to make: data.train_rows in the recipe")
@@ -58,7 +61,7 @@ def make(
 
     def take(id: str, instance: Instance) -> None:
         row = _training_row(id, instance, seed, rename_share, keep_columns, distractor_share)
-        if not (longest_answer and len(row["answer"]) > longest_answer) and not (
+        if not (longest_answer and _too_long(row["answer"], row["context"], longest_answer)) and not (
             answerable_only and missing_from_prompt(row)
         ):
             dice = Random(f"disguise:{seed}:{id}")
@@ -83,11 +86,18 @@ def make(
     return {"train": train, "test": test}
 
 
+def _too_long(query: str, schema: dict | str, longest: int) -> bool:
+    """Whether `query` has more than `longest` characters in shorthand; `schema`: its context, or its whole domain."""
+    if len(query) <= longest:  # shorthand is never longer
+        return False
+    return len(shorten(query, schema if isinstance(schema, str) else ddl(schema, list(schema["tables"])))) > longest
+
+
 def missing_from_prompt(row: dict) -> list[str]:
-    """The tables, columns and values of a row's query that its short prompt does not show."""
+    """The tables, columns and values of a row's query, in shorthand, that its short prompt does not show."""
     gloss = hint(row["question"], row["context"])
     schema = focus(gloss, row["context"])
-    query = sqlglot.parse_one(row["answer"], read="mysql")
+    query = sqlglot.parse_one(shorten(row["answer"], row["context"]), read="mysql")
     tables = [table.name for table in query.find_all(exp.Table) if f"{table.name}(" not in schema]
     shown = set(re.findall(r"\w+", schema))
     columns = [column.name for column in query.find_all(exp.Column) if column.name not in (*shown, "", "*")]

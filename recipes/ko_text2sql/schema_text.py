@@ -85,3 +85,32 @@ def compact_tables(tables: tuple[Table, ...]) -> str:
         marked = [f"{column}->{target[column]}" if target.get(column) else column for column in columns]
         written.append(f"{name}({', '.join(marked)})")
     return " ".join(written)
+
+
+@lru_cache(maxsize=4096)
+def column_kinds(context: str) -> dict[tuple[str, str], str]:
+    """'number', 'text' or 'time' by (table, column), as the DDL declares them; a column of another type is left out."""
+    kinds = {}
+    for dialect in ("mysql", None, "sqlite"):
+        try:
+            found = [s for s in sqlglot.parse(context, read=dialect) if isinstance(s, exp.Create)]
+        except Exception:  # as in parse_tables
+            continue
+        for statement in found:
+            table = statement.find(exp.Table)
+            for column in statement.find_all(exp.ColumnDef):
+                if table is not None and (kind := _kind(column.kind)):
+                    kinds[table.name, column.name] = kind
+        if kinds:
+            break
+    return kinds
+
+
+def _kind(declared: exp.DataType | None) -> str:
+    if declared is None:
+        return ""
+    if declared.this in (*exp.DataType.NUMERIC_TYPES, exp.DataType.Type.BOOLEAN, exp.DataType.Type.BIT):
+        return "number"
+    if declared.this in exp.DataType.TEMPORAL_TYPES:
+        return "number" if declared.this == exp.DataType.Type.YEAR else "time"
+    return "text" if declared.this in (*exp.DataType.TEXT_TYPES, exp.DataType.Type.ENUM) else ""

@@ -1,0 +1,238 @@
+"""Queries without their joins' paperwork: what a small model writes, and the SQL that is made of it.
+
+    shorten("SELECT products.name FROM products JOIN brands ON products.brand_id = brands.brand_id
+             WHERE brands.country = '미국'", ddl)
+    # "SELECT name FROM products WHERE brands.country = '미국'"
+    expand(that, ddl)                                # the query again
+
+Foreign keys say how tables are joined, so a model need not: a bare column is the FROM table's own, and naming a column
+of another table joins that table. It is the idea of intermediate representations such as NatSQL (Gan et al. 2021, arXiv
+2109.05153), kept so small that a shorthand is still SQL. What the rules can't give back stays as it was written: outer
+joins, self joins, aliases, joins on anything but a foreign key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+import sqlglot
+from judge.exact import exact_match
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from recipes.ko_text2sql.schema_text import Table, parse_tables
+
+DIALECT = "mysql"
+
+
+@lru_cache(maxsize=1 << 16)
+def shorten(query: str, context: str) -> str:
+    """`query` in shorthand; the same text where it has no joins, or where `expand` would not give it back."""
+    tables = parse_tables(context)
+    try:
+        tree = sqlglot.parse_one(query, read=DIALECT)
+    except SqlglotError:
+        return query
+    if not tables or not tree.find(exp.Join):
+        return query
+    for select in list(tree.find_all(exp.Select)):
+        _shorten(select, tables)
+    short = _text(tree)
+    return short if exact_match(query, expand(short, context), DIALECT)[0] == "yes" else query
+
+
+def expand(text: str, context: str) -> str:
+    """The SQL that a shorthand stands for; `text` itself where it needs nothing, or can't be read.
+
+    Also mends what a model leaves out of plain SQL: a join without its condition, a table that is used and not joined,
+    a bare column that several tables have. Tables that no foreign key leads to are left as they are.
+    """
+    tables = parse_tables(context)
+    try:
+        trees = [tree for tree in sqlglot.parse(text, read=DIALECT) if tree is not None]
+    except (SqlglotError, RecursionError):
+        return text
+    if len(trees) != 1 or not tables:
+        return text
+    selects = list(trees[0].find_all(exp.Select))
+    changed = [_expand(select, tables) for select in selects]
+    return _text(trees[0]) if any(changed) else text
+
+
+def finish(row: dict, text: str) -> str:
+    """A model's answer to `row` as SQL."""
+    return expand(text, row["context"])
+
+
+def _text(tree: exp.Expression) -> str:
+    """sqlglot writes `NOT c IN (…)`; the rows say `c NOT IN (…)`."""
+    return re.sub(r"\bNOT ([\w.]+) (IN|LIKE|BETWEEN) ", r"\1 NOT \2 ", tree.sql(DIALECT))
+
+
+# --- one SELECT ---------------------------------------------------------------------------------------------------
+def _shorten(select: exp.Select, tables: tuple[Table, ...]) -> None:
+    """Leave out the joins that `_expand` would put back; leaves `select` as it is where they are of another sort."""
+    names = {name for name, _, _ in tables}
+    joined = [source.name for source in _sources(select)]
+    plain = all(isinstance(source, exp.Table) and not source.alias for source in _sources(select))
+    joins = select.args.get("joins") or []
+    inner = all(join.args.get("on") and not join.side and join.kind in ("", "INNER") for join in joins)
+    if not joins or not plain or not inner or not set(joined) <= names or len(set(joined)) < len(joined):
+        return
+    columns = list(_own_columns(select))
+    if any(isinstance(column.this, exp.Star) for column in columns) or any(
+        isinstance(item, exp.Star) for item in select.expressions
+    ):
+        return
+    spoken = list(dict.fromkeys(column.table for column in columns if column.table and not _in_join(column, select)))
+    silent = [name for name in joined if name not in spoken]
+    for root in [*silent, *spoken]:
+        path = _path(root, [name for name in spoken if name != root], tables)
+        if path and {root, *(name for name, _ in path)} == set(joined):
+            break
+    else:
+        return
+    for column in columns:
+        if column.table == root:
+            column.set("table", None)
+    select.set("joins", None)
+    select.set("from_", exp.From(this=exp.to_table(root)))
+
+
+def _expand(select: exp.Select, tables: tuple[Table, ...]) -> bool:
+    """Join what `select` speaks of, qualify what is ambiguous; whether anything was changed."""
+    start = select.args.get("from_")
+    if start is None or not isinstance(start.this, exp.Table):
+        return False
+    owners = {name: set(columns) for name, columns, _ in tables}
+    sources = {source.alias_or_name: source for source in _sources(select)}
+    outer = {source.alias_or_name for above in _above(select) for source in _sources(above)}
+    root = start.this.alias_or_name
+    columns = list(_own_columns(select))
+    wanted = [join.this.name for join in _bare_joins(select) if join.this.name in owners]
+    have = {alias: owners.get(source.name, set()) for alias, source in sources.items() if isinstance(source, exp.Table)}
+    known = len(have) == len(sources)
+    for column in columns:
+        if column.table in owners and column.table not in {*sources, *outer}:
+            wanted.append(column.table)
+        elif not column.table and known and not any(column.name in own for own in have.values()):
+            above = any(column.name in owners.get(name, ()) for name in outer)
+            having = [name for name, own in owners.items() if column.name in own]
+            if having and not above:
+                nearest = _nearest(root, having, tables)
+                column.set("table", exp.to_identifier(nearest))
+                wanted.append(nearest)
+    path = _path(root, [name for name in dict.fromkeys(wanted) if name != root], tables, set(have) - set(wanted))
+    changed = bool(path)
+    if path:
+        for join in _bare_joins(select):
+            join.pop()
+        for name, on in path:
+            select.join(exp.to_table(name), on=sqlglot.parse_one(on, read=DIALECT), copy=False)
+    everything = {**have, **{name: owners[name] for name, _ in path}}
+    for column in columns:
+        if not column.table and not isinstance(column.this, exp.Star):
+            having = [name for name, own in everything.items() if column.name in own]
+            if having and (path or len(having) > 1):
+                column.set("table", exp.to_identifier(root if root in having else having[0]))
+                changed = True
+    return changed
+
+
+def _sources(select: exp.Select) -> list[exp.Expression]:
+    start = select.args.get("from_")
+    return [start.this, *(join.this for join in select.args.get("joins") or [])] if start else []
+
+
+def _bare_joins(select: exp.Select) -> list[exp.Join]:
+    """Joins of a plain table that say neither how nor that every row goes with every other."""
+    return [
+        join
+        for join in select.args.get("joins") or []
+        if isinstance(join.this, exp.Table)
+        and not (join.args.get("on") or join.args.get("using") or join.kind or join.side or join.method)
+        and not join.this.alias
+    ]
+
+
+def _own_columns(select: exp.Select) -> Iterator[exp.Column]:
+    """The columns written in `select` itself and in none of its subqueries."""
+    for column in select.find_all(exp.Column):
+        if column.find_ancestor(exp.Select) is select:
+            yield column
+
+
+def _in_join(column: exp.Column, select: exp.Select) -> bool:
+    join = column.find_ancestor(exp.Join)
+    return join is not None and join.parent is select
+
+
+def _above(select: exp.Select) -> Iterator[exp.Select]:
+    above = select.find_ancestor(exp.Select)
+    while above is not None:
+        yield above
+        above = above.find_ancestor(exp.Select)
+
+
+# --- foreign keys -------------------------------------------------------------------------------------------------
+@lru_cache(maxsize=4096)
+def _links(tables: tuple[Table, ...]) -> dict[str, dict[str, str]]:
+    """For each table those that a foreign key joins to it, with the condition; the first key counts where two do.
+
+    A schema that declares no key between two tables is read as people read it: the first column of one, by the same name
+    in the other, is what joins them.
+    """
+    columns = {name: own for name, own, _ in tables}
+    links: dict[str, dict[str, str]] = {name: {} for name in columns}
+
+    def add(one: str, column: str, other: str, key: str) -> None:
+        if one != other and other not in links[one]:
+            links[one][other] = links[other][one] = f"{one}.{column} = {other}.{key}"
+
+    for name, _, keys in tables:
+        for column, target in keys:
+            if target in columns:
+                add(name, column, target, column if column in columns[target] else columns[target][0])
+    for name, own, _ in tables:
+        for other, theirs, _ in tables:
+            if name != other and own[0] in theirs and own[0].endswith("id") and own[0] != "id":
+                add(other, own[0], name, own[0])
+    return links
+
+
+def _path(
+    root: str, wanted: list[str], tables: tuple[Table, ...], present: set[str] = frozenset()
+) -> list[tuple[str, str]]:
+    """(table, condition) in the order to join them, so that all `wanted` are reached from `root`; [] where one can't be."""
+    links = _links(tables)
+    reached = [root, *sorted(present - {root})]
+    joins: list[tuple[str, str]] = []
+    for name in wanted:
+        if name in reached:
+            continue
+        # Breadth first from all that is joined already: the shortest way in.
+        came: dict[str, str] = {}
+        front = [start for start in reached if start in links]
+        while front and name not in came:
+            following = []
+            for here in front:
+                for there in links[here]:
+                    if there not in came and there not in reached:
+                        came[there] = here
+                        following.append(there)
+            front = following
+        if name not in came:
+            return []
+        steps = [name]
+        while steps[-1] not in reached:
+            steps.append(came[steps[-1]])
+        for before, here in zip(reversed(steps), list(reversed(steps))[1:], strict=False):
+            joins.append((here, links[before][here]))
+            reached.append(here)
+    return joins
+
+
+def _nearest(root: str, names: list[str], tables: tuple[Table, ...]) -> str:
+    return min(names, key=lambda name: len(_path(root, [name], tables)) or 99)

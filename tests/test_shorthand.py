@@ -1,0 +1,111 @@
+"""Queries without the joins that foreign keys imply, and back."""
+
+from __future__ import annotations
+
+import pytest
+from judge.exact import exact_match
+
+from recipes.ko_text2sql.domains import HERE, ddl, load_domains
+from recipes.ko_text2sql.rows import read
+from recipes.ko_text2sql.shorthand import expand, finish, shorten
+
+SCHEMA = """
+CREATE TABLE teams (team_id INT PRIMARY KEY, name TEXT, city TEXT);
+CREATE TABLE players (player_id INT PRIMARY KEY, name TEXT, age INT, team_id INT,
+  FOREIGN KEY (team_id) REFERENCES teams(team_id));
+CREATE TABLE goals (goal_id INT PRIMARY KEY, player_id INT, minute INT, assisted_by INT,
+  FOREIGN KEY (player_id) REFERENCES players(player_id), FOREIGN KEY (assisted_by) REFERENCES players(player_id));
+CREATE TABLE rules (rule_id INT PRIMARY KEY, body TEXT);
+"""
+PLAYERS_TEAMS = "players JOIN teams ON players.team_id = teams.team_id"
+PAIRS = [
+    (
+        f"SELECT players.name FROM {PLAYERS_TEAMS} WHERE teams.city = '부산'",
+        "SELECT name FROM players WHERE teams.city = '부산'",
+    ),
+    (  # what is counted is the table that no column speaks of
+        f"SELECT teams.name, COUNT(*) FROM {PLAYERS_TEAMS} GROUP BY teams.name",
+        "SELECT teams.name, COUNT(*) FROM players GROUP BY teams.name",
+    ),
+    (  # players link the two
+        "SELECT COUNT(*) FROM goals JOIN players ON goals.player_id = players.player_id JOIN teams ON "
+        "players.team_id = teams.team_id WHERE teams.name = '호랑이'",
+        "SELECT COUNT(*) FROM goals WHERE teams.name = '호랑이'",
+    ),
+    (
+        f"SELECT name FROM teams WHERE team_id NOT IN (SELECT players.team_id FROM {PLAYERS_TEAMS} WHERE teams.city = '서울')",
+        "SELECT name FROM teams WHERE team_id NOT IN (SELECT players.team_id FROM players JOIN teams ON "
+        "players.team_id = teams.team_id WHERE teams.city = '서울')",
+    ),
+]
+AS_WRITTEN = [
+    "SELECT COUNT(*) FROM players WHERE age >= 30",
+    "SELECT teams.name, COUNT(players.player_id) FROM teams LEFT JOIN players ON teams.team_id = players.team_id GROUP BY teams.name",
+    "SELECT players.name FROM goals JOIN players ON goals.assisted_by = players.player_id",
+    "SELECT T1.name FROM players AS T1 JOIN players AS T2 ON T1.team_id = T2.team_id WHERE T2.name = '김'",
+    f"SELECT * FROM {PLAYERS_TEAMS}",
+    "SELECT name FROM players WHERE NOT EXISTS (SELECT 1 FROM goals WHERE goals.player_id = players.player_id)",
+    "no SQL at all (",
+    "",
+]
+
+
+@pytest.mark.parametrize(("query", "short"), PAIRS)
+def test_a_join_along_foreign_keys_is_left_out_and_comes_back(query: str, short: str) -> None:
+    assert shorten(query, SCHEMA) == short
+    assert exact_match(query, expand(short, SCHEMA))[0] == "yes"
+
+
+@pytest.mark.parametrize("query", AS_WRITTEN)
+def test_what_the_rules_could_not_give_back_stays_as_it_is(query: str) -> None:
+    assert shorten(query, SCHEMA) == query
+    assert expand(query, SCHEMA) == query
+
+
+@pytest.mark.parametrize(
+    ("text", "sql"),
+    [
+        ("SELECT city FROM players", "SELECT teams.city FROM players JOIN teams ON players.team_id = teams.team_id"),
+        (
+            "SELECT name FROM players JOIN teams WHERE city = '부산'",
+            "SELECT players.name FROM players JOIN teams ON players.team_id = teams.team_id WHERE teams.city = '부산'",
+        ),
+        (
+            f"SELECT name FROM {PLAYERS_TEAMS}",
+            f"SELECT players.name FROM {PLAYERS_TEAMS}",
+        ),
+        # No key leads there: the model's text is not made to run by guessing.
+        ("SELECT name FROM players WHERE rules.body = 'x'", "SELECT name FROM players WHERE rules.body = 'x'"),
+        ("SELECT nothing FROM players", "SELECT nothing FROM players"),
+        ("SELECT 1; DROP TABLE players", "SELECT 1; DROP TABLE players"),
+        ("DELETE FROM players", "DELETE FROM players"),
+        ("SELECT " + "(" * 3000, "SELECT " + "(" * 3000),
+    ],
+)
+def test_what_a_model_leaves_out_is_joined_and_nothing_else_is_touched(text: str, sql: str) -> None:
+    assert finish({"context": SCHEMA}, text) == sql
+
+
+def test_without_declared_keys_a_key_of_the_same_name_joins() -> None:
+    bare = "CREATE TABLE a (a_id INT, x TEXT); CREATE TABLE b (b_id INT, a_id INT, y TEXT);"
+    assert (
+        expand("SELECT x FROM a WHERE b.y = 'z'", bare) == "SELECT a.x FROM a JOIN b ON b.a_id = a.a_id WHERE b.y = 'z'"
+    )
+
+
+def test_text_that_is_no_schema_changes_nothing() -> None:
+    assert (
+        expand("SELECT name FROM players WHERE teams.city = 1", "no DDL")
+        == "SELECT name FROM players WHERE teams.city = 1"
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in load_domains() if name != "game"])
+def test_every_training_query_comes_back(name: str) -> None:
+    domain = load_domains()[name]
+    context = ddl(domain, list(domain["tables"]))
+    answers = [row["answer"] for row in read(HERE / "questions" / f"{name}.jsonl")]
+    lost = [answer for answer in answers if exact_match(answer, expand(shorten(answer, context), context))[0] != "yes"]
+    assert lost == []
+    joined = [answer for answer in answers if " JOIN " in answer]
+    assert sum(shorten(answer, context) != answer for answer in joined) > 0.75 * len(joined)
