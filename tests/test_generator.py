@@ -147,6 +147,11 @@ def test_a_column_is_exchanged_in_question_and_query_alike():
     assert seen == set(words)
 
 
+def test_no_column_is_exchanged_where_the_ending_measures_it():
+    for instance in _instances("VIP 회원 중 이메일 있는 사람 나이가 몇 살이야?", "SELECT age FROM customers WHERE grade = 'VIP' AND email IS NOT NULL"):  # fmt: skip
+        assert instance.sql().startswith("SELECT age ")
+
+
 def test_an_ending_is_exchanged_for_another_of_its_kind():
     endings = {plain(i.question)[-4:] for i in _instances("나이키 상품 목록 알려줘", "SELECT products.name FROM products JOIN brands ON products.brand_id = brands.brand_id WHERE brands.name = '나이키'")}  # fmt: skip
     assert {"알려주세요"[-4:], "알려줄래"[-4:]} & endings and len(endings) > 6

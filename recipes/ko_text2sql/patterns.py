@@ -272,7 +272,8 @@ def _exchangeable(
     only_shown = not re.search(rf"{name}(?!\w).*?(?<!\w)(?:{name})(?!\w)", sql) and re.match(
         r"SELECT (?:\w+\.)?\w+(?:, (?:\w+\.)?\w+)* FROM", sql) and re.search(rf"^SELECT [^(]*?\b{name}\b", sql)  # fmt: skip
     rest = text.replace(word, "")
-    tied = rules["tied"].search(rest)
+    ends = "".join(pattern.row["question"][slot.start : slot.end] for slot in pattern.slots if slot.kind == "ending")
+    tied = rules["tied"].search(rest + ends)  # 몇 살이야 asks for no mail address
     if rules["places"].search(rest):
         return
     for other, about in columns.items():
