@@ -80,6 +80,11 @@ def test_a_number_is_read_as_people_write_it_and_spelled_back(text, value, style
         assert text.startswith(korean.spell(value, style))
 
 
+@pytest.mark.parametrize("value, style, spelled", [(80000000, "천만", "8천만"), (120000000, "천만", None), (120000, "만", "12만"), (4000, "천", "4천"), (15000, "천", None)])  # fmt: skip
+def test_a_number_is_spelled_only_as_people_would(value, style, spelled):
+    assert korean.spell(value, style) == spelled
+
+
 @pytest.mark.parametrize("text", ["한국 브랜드", "두산 팀", "세탁기", "네이버페이", "만든 사람", "일반 회원", "1a2"])
 def test_a_word_that_only_looks_like_a_number_is_none(text):
     assert [n for n in korean.numbers(text) if n.style != "digits"] == []
