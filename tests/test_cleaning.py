@@ -99,6 +99,17 @@ AGREE = [
     ("재택근무하는 직원", "SELECT n FROM t WHERE is_remote = 1", True),
     ("재택근무하는 직원", "SELECT n FROM t WHERE is_remote = 0", False),
     ("재택근무 안 하는 직원", "SELECT n FROM t WHERE is_remote = 0", True),
+    (
+        "반마다 제일 큰 학생",
+        "SELECT n FROM (SELECT n, RANK() OVER (PARTITION BY c ORDER BY h DESC) AS place FROM t) AS r WHERE place = 1",
+        True,
+    ),
+    (
+        "반마다 두 번째로 큰 학생",
+        "SELECT n FROM (SELECT n, RANK() OVER (PARTITION BY c ORDER BY h DESC) AS place FROM t) AS r WHERE place = 3",
+        False,
+    ),
+    ("층이 같은 방", "SELECT n FROM t WHERE floor = 1", False),
     ("리뷰가 세 개 이상인 상품", "SELECT n FROM t GROUP BY n HAVING COUNT(*) >= 3", True),
     ("리뷰가 두 개 이상인 상품", "SELECT n FROM t GROUP BY n HAVING COUNT(*) >= 1", False),
     ("How many players scored more than twenty five points?", "SELECT COUNT(*) FROM t WHERE points > 25", True),

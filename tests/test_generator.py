@@ -25,7 +25,8 @@ from recipes.ko_text2sql import korean  # noqa: E402
 from recipes.ko_text2sql.domains import ddl, load_domains  # noqa: E402
 from recipes.ko_text2sql.generator import SHARE, fill, generate, plain  # noqa: E402
 from recipes.ko_text2sql.patterns import lift  # noqa: E402
-from recipes.ko_text2sql.rows import HERE, hand_written_patterns, make, read  # noqa: E402
+from recipes.ko_text2sql.queries import own_names, read_query  # noqa: E402
+from recipes.ko_text2sql.rows import HERE, hand_written_patterns, make, missing_from_prompt, read  # noqa: E402
 from recipes.ko_text2sql.schema_text import parse_tables  # noqa: E402
 
 MANY = 5000
@@ -77,6 +78,11 @@ def test_a_number_is_read_as_people_write_it_and_spelled_back(text, value, style
     assert (number.value, number.style) == (value, style)
     if style:
         assert text.startswith(korean.spell(value, style))
+
+
+@pytest.mark.parametrize("value, style, spelled", [(80000000, "천만", "8천만"), (120000000, "천만", None), (120000, "만", "12만"), (4000, "천", "4천"), (15000, "천", None)])  # fmt: skip
+def test_a_number_is_spelled_only_as_people_would(value, style, spelled):
+    assert korean.spell(value, style) == spelled
 
 
 @pytest.mark.parametrize("text", ["한국 브랜드", "두산 팀", "세탁기", "네이버페이", "만든 사람", "일반 회원", "1a2"])
@@ -146,6 +152,11 @@ def test_a_column_is_exchanged_in_question_and_query_alike():
     assert seen == set(words)
 
 
+def test_no_column_is_exchanged_where_the_ending_measures_it():
+    for instance in _instances("VIP 회원 중 이메일 있는 사람 나이가 몇 살이야?", "SELECT age FROM customers WHERE grade = 'VIP' AND email IS NOT NULL"):  # fmt: skip
+        assert instance.sql().startswith("SELECT age ")
+
+
 def test_an_ending_is_exchanged_for_another_of_its_kind():
     endings = {plain(i.question)[-4:] for i in _instances("나이키 상품 목록 알려줘", "SELECT products.name FROM products JOIN brands ON products.brand_id = brands.brand_id WHERE brands.name = '나이키'")}  # fmt: skip
     assert {"알려주세요"[-4:], "알려줄래"[-4:]} & endings and len(endings) > 6
@@ -186,9 +197,12 @@ def test_the_schema_holds_whatever_the_query_names(splits):
     for row in splits["train"]:
         tables = {name: set(columns) for name, columns, _ in parse_tables(row["context"])}
         tree = sqlglot.parse_one(row["answer"], read="mysql")
-        aliases = {table.alias_or_name: table.name for table in tree.find_all(exp.Table)}
+        own = own_names(tree)
+        aliases = {table.alias_or_name: table.name for table in tree.find_all(exp.Table) if table.name not in own}
         assert set(aliases.values()) <= set(tables), row
         for column in tree.find_all(exp.Column):
+            if column.name in own or (column.table in own and column.table not in aliases):
+                continue
             owners = [aliases[column.table]] if column.table else aliases.values()
             assert any(column.name in tables[owner] for owner in owners), (column.sql(), row)
 
@@ -279,6 +293,63 @@ def test_a_domain_is_one_yaml_file_and_one_file_of_questions(tmp_path):
 def test_a_query_that_names_what_its_domain_lacks_is_refused(answer, named):
     with pytest.raises(ValueError, match=named):
         _lift("책 제목", answer)
+
+
+@pytest.mark.parametrize(
+    "query, written",
+    [
+        ("SELECT name, RANK() OVER (PARTITION BY grade ORDER BY points DESC) FROM customers",
+         "SELECT 0.name, RANK() OVER (PARTITION BY 0.grade ORDER BY 0.points DESC) FROM 0"),
+        ("SELECT name FROM (SELECT name, RANK() OVER (ORDER BY points DESC) AS place FROM customers) AS ranked WHERE place <= 3",
+         "SELECT 0.name FROM (SELECT 0.name, RANK() OVER (ORDER BY 0.points DESC) AS place FROM 0) AS ranked WHERE place <= 3"),
+        ("SELECT CASE WHEN age < 30 THEN '청년' ELSE '그 외' END AS age_group, COUNT(*) FROM customers GROUP BY age_group",
+         "SELECT CASE WHEN 0.age < 30 THEN '청년' ELSE '그 외' END AS age_group, COUNT(*) FROM 0 GROUP BY age_group"),
+        ("SELECT T1.name FROM customers AS T1 WHERE T1.points > (SELECT AVG(T2.points) FROM customers AS T2 WHERE T2.city = T1.city)",
+         "SELECT T1.0.name FROM 0 AS T1 WHERE T1.0.points > (SELECT AVG(T2.0.points) FROM 0 AS T2 WHERE T2.0.city = T1.0.city)"),
+        ("SELECT name FROM customers UNION SELECT content FROM reviews ORDER BY name",
+         "SELECT 0.name FROM 0 UNION SELECT content FROM reviews ORDER BY 0.name"),
+        ("WITH per_city AS (SELECT city, COUNT(*) AS n FROM customers GROUP BY city) SELECT city FROM per_city WHERE n > 5",
+         "WITH per_city AS (SELECT 0.city, COUNT(*) AS n FROM 0 GROUP BY 0.city) SELECT 0.city FROM per_city WHERE n > 5"),
+        ("SELECT content FROM reviews WHERE EXISTS (SELECT 1 FROM customers WHERE customers.customer_id = reviews.customer_id)",
+         "SELECT content FROM reviews WHERE EXISTS (SELECT 1 FROM 0 WHERE 0.0.customer_id = reviews.customer_id)"),
+    ],
+)  # fmt: skip
+def test_a_name_is_the_schemas_or_the_querys_own(query, written):
+    """`written` is the query with each name of customers put as 0, each of its columns as 0.column."""
+    names, _ = read_query(query, load_domains()["shop"])
+    for name in sorted(names, key=lambda name: -name.start):
+        if name.table == "customers":
+            query = query[: name.start] + (f"0.{name.column}" if name.column else "0") + query[name.end :]
+    assert query == written
+
+
+@pytest.mark.parametrize(
+    "question, answer, read",
+    [
+        ("5만 원 넘는 상품은 몇 퍼센트?", "SELECT SUM(CASE WHEN price > 50000 THEN 1 ELSE 0 END) * 100.0 / COUNT(*) FROM products", r"price > (\d+) THEN 1 ELSE 0 END\) \* 100\.0 "),
+        ("포인트 3등까지", "SELECT name FROM (SELECT name, RANK() OVER (ORDER BY points DESC) AS place FROM customers) AS ranked WHERE place <= 3", r"place <= (\d+)$"),
+    ],
+)  # fmt: skip
+def test_what_only_says_how_to_compute_stays_while_the_number_asked_for_changes(question, answer, read):
+    found = set()
+    for instance in _instances(question, answer):
+        (number,) = re.findall(read, instance.sql())
+        said = korean.numbers(instance.question)[-1]  # an opener may hold one before
+        assert said.value == int(number)
+        found.add(number)
+    assert len(found) > 2
+
+
+def test_the_two_sides_of_a_set_operation_go_on_giving_the_same_kind_of_thing():
+    for instance in _instances("이메일은 있는데 후기는 안 쓴 고객 번호", "SELECT customer_id FROM customers WHERE email IS NOT NULL EXCEPT SELECT customer_id FROM reviews"):  # fmt: skip
+        assert instance.sql().startswith("SELECT customer_id ") and instance.columns == {}
+
+
+def test_a_rows_own_names_are_not_missing_from_its_prompt():
+    asked = {"question": "도시별 고객 수가 5명 넘는 도시", "context": ddl(load_domains()["shop"], ["customers"])}
+    query = "WITH per_city AS (SELECT city, COUNT(*) AS n FROM customers GROUP BY city) SELECT city FROM per_city WHERE n > 5"
+    assert missing_from_prompt(asked | {"answer": query}) == []
+    assert missing_from_prompt(asked | {"answer": query.replace("n > 5", "n > 7")}) == ["7"]
 
 
 def test_too_few_questions_for_the_rows_asked_for_is_an_error_with_a_remedy(patterns):

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
+from recipes.ko_text2sql.queries import own_names
 from recipes.ko_text2sql.words import cut
 
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
@@ -201,9 +202,12 @@ def _is_part_of_date(node: exp.Expression) -> bool:
 
 
 def _counts(literal: exp.Literal, flags: Collection[str]) -> bool:
-    """Whether a 0 or 1 is what a plain column of numbers is asked to be: a yes-no column says neither."""
+    """Whether a 0 or 1 is what a plain column of numbers is asked to be: a yes-no column says neither, nor does a rank
+    that the query makes itself (`place = 1` is the most of something, as `LIMIT 1` is)."""
     column = literal.parent.this if isinstance(literal.parent, exp.EQ | exp.NEQ) else None
-    return isinstance(column, exp.Column) and not is_flag(column.name, flags)
+    if not isinstance(column, exp.Column) or is_flag(column.name, flags):
+        return False
+    return column.name not in own_names(literal.root())
 
 
 def is_flag(name: str, flags: Collection[str]) -> bool:

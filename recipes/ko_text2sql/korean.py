@@ -246,7 +246,8 @@ def spell(value: float, style: str) -> str | None:
     if style == "sino":
         return spell_sino(whole)
     unit = int(read_sino("1" + style)) if style else 0
-    if not unit or whole % unit or whole // unit > 9999:
+    most = 9 if style[:1] in ("십", "백", "천") else 9999  # 8천만, but 1억 2천만 instead of 12천만
+    if not unit or whole % unit or whole // unit > most:
         return None
     return f"{whole // unit}{style}"
 

@@ -115,7 +115,7 @@ def _dates(pattern: Pattern, text: str) -> Iterator[Slot]:
     }
     stated = [iso for _, iso in found]
     said = [number for number in korean.numbers(DATE.sub(" ", text)) if number.style != "native"]
-    plain = [float(c.text) for c in pattern.constants if not c.is_string]
+    plain = [float(c.text) for c in pattern.constants if not c.is_string and c.about != "form"]
     fits = (
         all(number.value in plain for number in said)
         and sorted(stated) == sorted(literals)
@@ -135,7 +135,8 @@ def _numbers(pattern: Pattern, text: str) -> Iterator[Slot]:
     found = korean.numbers(text)
     literals = [
         at for at, c in enumerate(pattern.constants)
-        if not c.is_string and _about(pattern, c.table, c.column).get("role") != "flag" and not (c.about == "limit" and c.text == "1")
+        if not c.is_string and c.about != "form" and _about(pattern, c.table, c.column).get("role") != "flag"
+        and not (c.about == "limit" and c.text == "1")
     ]  # fmt: skip
     ones = any(float(pattern.constants[at].text) == 1 for at in literals)
     first = any(c.about == "limit" and c.text == "1" for c in pattern.constants)
@@ -251,6 +252,8 @@ def _exchangeable(
     """Columns of the same table that can stand for `column` in question and query alike, with their Korean names."""
     rules, columns = grammar(), pattern.domain["tables"][table]["columns"]
     of, sql = columns[column], pattern.row["answer"]
+    if re.search(r" (?:UNION|EXCEPT|INTERSECT) ", sql):
+        return  # both sides give the same kind of thing
     shown = {name.table for name in pattern.names}
     if any((c.table, c.column) == (table, column) for c in pattern.constants) or of["role"] in (
         "key",
@@ -269,7 +272,8 @@ def _exchangeable(
     only_shown = not re.search(rf"{name}(?!\w).*?(?<!\w)(?:{name})(?!\w)", sql) and re.match(
         r"SELECT (?:\w+\.)?\w+(?:, (?:\w+\.)?\w+)* FROM", sql) and re.search(rf"^SELECT [^(]*?\b{name}\b", sql)  # fmt: skip
     rest = text.replace(word, "")
-    tied = rules["tied"].search(rest)
+    ends = "".join(pattern.row["question"][slot.start : slot.end] for slot in pattern.slots if slot.kind == "ending")
+    tied = rules["tied"].search(rest + ends)  # 몇 살이야 asks for no mail address
     if rules["places"].search(rest):
         return
     for other, about in columns.items():

@@ -22,6 +22,7 @@ from recipes.ko_text2sql.focus import focus
 from recipes.ko_text2sql.generator import Instance, as_written, generate
 from recipes.ko_text2sql.linking import hint
 from recipes.ko_text2sql.patterns import Pattern, lift
+from recipes.ko_text2sql.queries import is_form, own_names
 from recipes.ko_text2sql.shorthand import shorten
 
 TEST_DOMAIN = "game"
@@ -98,10 +99,11 @@ def missing_from_prompt(row: dict) -> list[str]:
     gloss = hint(row["question"], row["context"])
     schema = focus(gloss, row["context"])
     query = sqlglot.parse_one(shorten(row["answer"], row["context"]), read="mysql")
-    tables = [table.name for table in query.find_all(exp.Table) if f"{table.name}(" not in schema]
-    shown = set(re.findall(r"\w+", schema))
+    own = own_names(query)
+    tables = [t.name for t in query.find_all(exp.Table) if t.name not in own and f"{t.name}(" not in schema]
+    shown = set(re.findall(r"\w+", schema)) | own
     columns = [column.name for column in query.find_all(exp.Column) if column.name not in (*shown, "", "*")]
-    values = [str(value.this).strip("%") for value in query.find_all(exp.Literal)]
+    values = [str(value.this).strip("%") for value in query.find_all(exp.Literal) if not is_form(value)]
     # A year's or month's bounds are written out from what the prompt says; 0 and 1 are how flags and "one" are said.
     dates = [value for value in values if re.fullmatch(r"\d{4}-\d\d-\d\d.*", value)]
     said = [value for value in values if value not in ("0", "1") and value not in dates]
