@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from judge.endpoint import endpoint_name, is_loopback, resolve_url
+from judge.endpoint import endpoint_name, is_loopback, public_url, resolve_url
 from judge.journal import Journal
 from judge.meter import Meter
 from judge.prices import Price
@@ -19,7 +19,7 @@ def estimate(
 ) -> dict[str, Any]:  # fmt: skip
     """Tokens and dollars of the requests that `judge run requests --out results` would still send.
 
-    Gives `requests`, `answered` (in the journal of `results`), `waiting`; of the waiting ones `prompt_tokens`,
+    Gives the `endpoint`'s public address, `requests`, `answered` (in the journal of `results`), `waiting`; of the waiting ones `prompt_tokens`,
     `most_reply_tokens` (the sum of what they may be answered with; a request without a limit counts 0) and
     `most_cost`; of the answered ones `spent_tokens` and `spent`; `price`, that of the first request's model.
     Dollars are None where a model has no known price or the endpoint is on this machine. Tokens of other makers'
@@ -53,7 +53,7 @@ def estimate(
                 priced = priced and one is not None
                 cost += (prompt * one.input + (whole - prompt) * one.output) / 1e6 if one else 0
         return {
-            "requests": requests.total, "answered": answered, "waiting": requests.total - answered,
+            "endpoint": public_url(url), "requests": requests.total, "answered": answered, "waiting": requests.total - answered,
             "prompt_tokens": asked, "most_reply_tokens": most,
             "price": {"input": first.input, "output": first.output, "source": first.source} if first else None,
             "most_cost": cost if priced and first else None,
