@@ -92,6 +92,25 @@ class Clean(Section):
     workers: Whole | None = None
 
 
+class Card(Section):
+    """What a data set's card says that can't be counted from its rows.
+
+    about: a Markdown file on how the rows were made. columns: those that go up, all where none are named. license: the
+    data's, where it isn't `hub.license`. tokens: the recipe's own tokenizer (`model`) or one that needs no download.
+    """
+
+    title: Annotated[str, Field(min_length=1)]
+    about: str
+    languages: list[str] = []
+    tasks: list[str] = ["text-generation"]
+    tags: list[str] = []
+    columns: list[str] | None = None
+    files: Literal["parquet", "jsonl"] = "parquet"
+    license: str | None = None
+    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
+    tokens: Literal["model", "o200k_base", "cl100k_base"] = "o200k_base"
+
+
 class Data(Section):
     rows: str | None = None
     files: Files | None = None
@@ -101,6 +120,8 @@ class Data(Section):
     columns: dict[str, str] = {}
     options: dict[str, int | float | str | bool] = {}
     clean: Clean | None = None
+    describe: str | None = None
+    card: Card | None = None
     train_rows: Whole | None = None
     test_rows: Whole | None = None
     test_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
