@@ -11,6 +11,8 @@ from scripts.asking import Asking
 from scripts.recipe import UserError
 from scripts.tokens import count_tokens
 
+MARGIN = 2  # a round asks for so many times what is missing at most
+
 
 class Spending:
     """Asked once a run, before the first request without an answer; then what the answers' own `usage` says."""
@@ -36,23 +38,23 @@ class Spending:
         if answer.strip().lower() not in ("y", "yes"):
             raise UserError("nothing was sent")
 
-    def offer(self, cost: dict, number: int, round: int, missing: int) -> str:
-        """What is to come from step `number` of this round on, given what `judge cost` says of that step's requests.
+    def offer(self, cost: dict, number: int, round: int, rows: int) -> str:
+        """What is to come from step `number` of this round on, given what `judge cost` says of that step's requests;
+        `rows` is how many the round asks for.
 
         'About' takes replies of the usual length and one round; 'at most' the longest replies, and every row falling in
         every round that is left.
         """
         settings = self.steps[0].settings
         waiting, asked = cost["waiting"], cost["prompt_tokens"]
-        usual = added(
-            self.tokens_of(missing, number + 1, False), (asked, waiting * self.steps[number].step.usual_tokens)
-        )
-        most = added(self.tokens_of(missing, number + 1, True), (asked, cost["most_reply_tokens"]))
-        whole = self.tokens_of(missing, 0, True)
+        usual = added(self.tokens_of(rows, number + 1, False), (asked, waiting * self.steps[number].step.usual_tokens))
+        most = added(self.tokens_of(rows, number + 1, True), (asked, cost["most_reply_tokens"]))
+        # If every row falls, each later round asks for the margin too.
+        whole = self.tokens_of(MARGIN * min(rows, settings.rows), 0, True)
         most = added(most, tuple((settings.rounds - round) * tokens for tokens in whole))
         price = cost["price"]
         lines = [
-            f"{missing} rows by {settings.model} at {cost['endpoint']}: "
+            f"{rows} rows by {settings.model} at {cost['endpoint']}: "
             f"about {usual[0]:,} tokens in and {usual[1]:,} out{dollars(usual, price)}",
             f"at most {most[0]:,} in and {most[1]:,} out{dollars(most, price)}, "
             f"if every row of {settings.rounds - round + 1} rounds fell",
@@ -66,12 +68,12 @@ class Spending:
             lines.append(f"it stops before it has cost more than ${settings.max_cost:g} (synthesize.max_cost)")
         return "\n".join(lines)
 
-    def tokens_of(self, missing: int, first: int, longest: bool) -> tuple[int, int]:
+    def tokens_of(self, rows: int, first: int, longest: bool) -> tuple[int, int]:
         """Tokens in and out of one round's steps from `first` on, as if no row fell."""
         sizes = [one.step.max_tokens if longest else one.step.usual_tokens for one in self.steps]
         asked = told = 0
         for one in self.steps[first:]:
-            requests = ceil(missing / prod(later.step.count for later in self.steps[one.number :]))
+            requests = ceil(rows / prod(later.step.count for later in self.steps[one.number :]))
             earlier = [prior for prior in self.steps[: one.number] if prior.step.column in one.places]
             filled = sum(ceil(sizes[prior.number] / prior.step.count) for prior in earlier)
             asked += requests * (count_tokens(one.template) + filled)

@@ -25,7 +25,7 @@ from scripts.data import Splits
 from scripts.judge import call, chosen_endpoint
 from scripts.recipe import Recipe, UserError, all_recipes, load_recipe, run_main, shown
 from scripts.runs import Step, as_jsonl, digest, folder_digest, sha256, write_jsonl, written_last
-from scripts.spending import Spending, price_in
+from scripts.spending import MARGIN, Spending, price_in
 
 
 def main() -> None:
@@ -84,14 +84,15 @@ class Synthesis:
             missing = self.settings.rows - len(kept)
             if missing == 0:
                 break
-            print(f"round {number} of {self.settings.rounds}: {missing} rows wanted", flush=True)
-            self.rounds.append({"wanted": missing, "steps": {}})
-            made, before = self.made(number, missing), self.fallen()
+            asked = with_margin(missing, self.rounds)
+            print(f"round {number} of {self.settings.rounds}: {missing} rows wanted, {asked} asked for", flush=True)
+            self.rounds.append({"wanted": missing, "asked": asked, "steps": {}})
+            made, before = self.made(number, asked), self.fallen()
             good = [row for _, row in self.cleaner.good((f"round {number}, {row['id']}", row) for row in made)]
             fallen = dict(self.fallen() - before)
             self.rounds[-1] |= {"rows": len(made), "kept": len(good), "fallen": fallen}
             print(f"  clean: {len(good)} of {len(made)} rows kept{in_brackets(fallen)}", flush=True)
-            kept += good
+            kept += good[:missing]
         if not kept:
             raise UserError(f"{self.recipe.shown}: no row was left after {len(self.rounds)} rounds (see above)")
         missing = self.settings.rows - len(kept)
@@ -99,23 +100,23 @@ class Synthesis:
         print(f"{len(kept)} of {self.settings.rows} rows, {self.spending.summary()}{hint}")
         return kept
 
-    def made(self, number: int, missing: int) -> list[dict]:
-        """The rows that the steps of one round give, `missing` at most."""
+    def made(self, number: int, asked: int) -> list[dict]:
+        """The rows that the steps of one round give, `asked` at most."""
         counts = [step.count for step in self.settings.steps]
-        rows = [{"id": f"r{number}-{n}"} for n in range(1, ceil(missing / prod(counts)) + 1)]
+        rows = [{"id": f"r{number}-{n}"} for n in range(1, ceil(asked / prod(counts)) + 1)]
         for step in self.steps:
-            requests = list(step.requests(rows, ceil(missing / prod(counts[step.number + 1 :]))))
+            requests = list(step.requests(rows, ceil(asked / prod(counts[step.number + 1 :]))))
             if not requests:
                 return []
-            responses = dict(self.responses(number, step, requests, missing))
+            responses = dict(self.responses(number, step, requests, asked))
             by_id, rows, fallen = {row["id"]: row for row in rows}, [], Fallen()
             for about in (request["metadata"] for request in requests):
                 response = responses.get(about["id"])
                 found = step.rows(by_id[about["id"]], about["count"], response, fallen)
                 rows += [row for row in found if not self.repeated(step, row, fallen)]
-            asked = sum(request["metadata"]["count"] for request in requests)
-            self.rounds[-1]["steps"][step.step.column] = {"asked": asked, "given": len(rows), "fallen": fallen.rules}
-            print(f"  {step.step.column}: {len(rows)} of {asked} given{in_brackets(fallen.counts())}", flush=True)
+            values = sum(request["metadata"]["count"] for request in requests)
+            self.rounds[-1]["steps"][step.step.column] = {"asked": values, "given": len(rows), "fallen": fallen.rules}
+            print(f"  {step.step.column}: {len(rows)} of {values} given{in_brackets(fallen.counts())}", flush=True)
         return rows
 
     def repeated(self, step: Asking, row: dict, fallen: Fallen) -> bool:
@@ -132,14 +133,14 @@ class Synthesis:
         self.seen.add(mark)
         return False
 
-    def responses(self, number: int, step: Asking, requests: list[dict], missing: int) -> Iterator[tuple[str, dict]]:
+    def responses(self, number: int, step: Asking, requests: list[dict], asked: int) -> Iterator[tuple[str, dict]]:
         """(id, response) of each request that was answered; sends what has no answer yet."""
         folder, column = self.folder / f"round-{number}", step.step.column
         sent, results = folder / f"{column}.requests.jsonl", folder / f"{column}.jsonl"
         write_jsonl(sent, requests)
         done = Step(folder / f"{column}.manifest.json", {"requests": sha256(sent)}, [results])
         if not done.fresh():
-            self.send(number, step, sent, results, missing)
+            self.send(number, step, sent, results, asked)
             done.finish(say=False)
         price = price_in(self.cost)
         with results.open(encoding="utf-8") as file:
@@ -148,7 +149,7 @@ class Synthesis:
                 self.spending.count(response, price)
                 yield about["id"], response
 
-    def send(self, number: int, step: Asking, sent: Path, results: Path, missing: int) -> None:
+    def send(self, number: int, step: Asking, sent: Path, results: Path, rows: int) -> None:
         settings, url = self.settings, chosen_endpoint()
         if url is None:
             raise UserError(
@@ -163,7 +164,7 @@ class Synthesis:
             cost = json.loads(self.cost.read_text(encoding="utf-8"))
             paid = cost["spent"]
             if cost["waiting"]:
-                self.spending.ask(self.spending.offer(cost, step.number, number, missing))
+                self.spending.ask(self.spending.offer(cost, step.number, number, rows))
         limits = ["--rpm", str(settings.requests_per_minute), "--tpm", str(settings.tokens_per_minute)]
         limits += ["--max-attempts", str(settings.max_attempts)]
         left = self.spending.left(paid)
@@ -185,6 +186,16 @@ class Synthesis:
         spent = {"tokens": self.spending.tokens, "dollars": self.spending.dollars if self.spending.priced else None}
         about = {"recipe": self.recipe.shown, "model": self.settings.model, "wanted": self.settings.rows}
         return about | {"rows": len(rows), "spent": spent, "rounds": self.rounds}
+
+
+def with_margin(missing: int, rounds: list[dict]) -> int:
+    """How many rows to ask for so that `missing` are left of them, by what was left of earlier rounds; twice at most.
+
+    Without it the last few rows would take a round each: a single context that falls takes all its questions along.
+    """
+    asked = sum(one["asked"] for one in rounds)
+    share = sum(one["kept"] for one in rounds) / asked if asked else 1.0
+    return ceil(missing / min(1.0, max(share, 1 / MARGIN)))
 
 
 def in_brackets(counts: dict[str, int]) -> str:

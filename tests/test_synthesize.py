@@ -73,19 +73,19 @@ def lab(tmp_path: Path) -> Lab:
 
 
 # --- whole runs --------------------------------------------------------------------------------------------------------
-FAULTS = {"unparsable": 6, "wrong column": 6, "empty": 6, "wrong value": 6, "writes": 9, "attack": 9, "around": 3}
+FAULTS = {"unparsable": 12, "wrong column": 12, "empty": 12, "wrong value": 12, "writes": 20, "attack": 20, "around": 3}
 
 
 def test_what_falls_is_asked_for_again_until_the_rows_are_there(lab: Lab) -> None:
-    lab.write(rows=30, rounds=9)
-    with Author({**FAULTS, "prose": 9, "half": 9, "repeated": 5, "no Korean": 9, "no schema": 6}) as author:
+    lab.write(rows=20, rounds=9)
+    with Author({**FAULTS, "prose": 15, "half": 15, "repeated": 9, "no Korean": 15, "no schema": 5}) as author:
         done = lab.run(author, "--yes")
         assert done.returncode == 0, done.stdout + done.stderr
         first = len(author.asked)
         assert lab.run(author, "--yes").stdout.count("nothing has changed") == 1
     assert len(author.asked) == first == len(set(author.asked))
     rows, report = lab.rows(), lab.report()
-    assert len(rows) == 30 and len({row["id"] for row in rows}) == 30
+    assert len(rows) == 20 and len({row["id"] for row in rows}) == 20
     assert all(not check(row)["faults"] for row in rows)
     assert not any("obey" in row["context"] or "COMMENT" in row["context"] for row in rows)
     # Every fault was found by a rule, and the run says how many fell to which.
@@ -99,7 +99,7 @@ def test_what_falls_is_asked_for_again_until_the_rows_are_there(lab: Lab) -> Non
         (Counter({rule: about["values"] for rule, about in step["fallen"].items()}) for one in report["rounds"]
          for step in one["steps"].values()), Counter()
     )  # fmt: skip
-    assert {"does not parse", "not in the schema", "always empty", "values disagree", "does not run"} <= set(fallen)
+    assert {"does not parse", "not in the schema", "always empty", "values disagree"} <= set(fallen)
     assert {"unreadable", "repeated"} <= set(unread)
     for rule, count in (fallen + unread).items():
         assert rule in done.stdout and count > 0
@@ -116,7 +116,7 @@ def test_a_killed_run_goes_on_and_pays_for_nothing_twice(lab: Lab) -> None:
         try:
             # Two schemas, two times questions, then five answers: all nine are in the journals.
             journal = lab.out / "round-1/answer.jsonl.journal"
-            end = time.monotonic() + 120
+            end = time.monotonic() + 240
             while not (journal.exists() and journal.read_bytes().count(b"\n") == 5):
                 assert time.monotonic() < end and killed.poll() is None
                 time.sleep(0.05)
@@ -239,6 +239,7 @@ BAD = [
     (completion('{"sql": "SELECT 1"', "length"), "cut off"),
     (completion(SAYS["prose"]), "unreadable"),
     (completion('{"sql": null}'), "unreadable"),
+    (completion('{"sql": "SELECT a FROM b WH'), "unreadable"),
     (completion('{"sql": ["SELECT 1"]}'), "unreadable"),
     (completion('{"sql": "SELECT 1"} or {"sql": "SELECT 2"}'), "unreadable"),
     (completion('{"a":' * 9000), "unreadable"),
