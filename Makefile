@@ -6,10 +6,10 @@ GENERATE = $(if $(MODEL),--model $(MODEL)) $(if $(ROWS),--rows "$(ROWS)") $(if $
 
 .DEFAULT_GOAL = help
 .NOTPARALLEL:
-.PHONY: help setup data format train merge generate judge report push lab smoke test lint clean doctor
+.PHONY: help setup data format train merge generate judge report push lab smoke test lint clean doctor synthesize data-card push-data
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 setup:  ## install what the lock names into .venv (does nothing when it hasn't changed)
 	@python3 scripts/setup.py
@@ -37,6 +37,15 @@ report: setup  ## 6. the page with scores, intervals and failures
 
 push: setup  ## 7. the adapter and its card to the Hub (HF_TOKEN and HUB_REPO=user/name), or just the folder
 	$(PY) -m scripts.push $(RECIPE)
+
+synthesize: setup  ## rows by a language model: OPENAI_API_KEY or JUDGE_BASE_URL; says the cost and asks (YES=1 agrees)
+	$(PY) -m scripts.synthesize $(RECIPE) $(if $(YES),--yes)
+
+data-card: setup  ## what is in the recipe's rows: sizes, lengths, kinds, hashes, as the Hub's card with plots
+	$(PY) -m scripts.data_card $(RECIPE)
+
+push-data: setup  ## the rows and their card to the Hub (HF_TOKEN and HUB_REPO=user/name), or just the folder
+	$(PY) -m scripts.push_data $(RECIPE)
 
 lab: data format train generate judge report  ## the whole line, from data to report
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TextIO
 
-from scripts.recipe import Recipe
+from scripts.recipe import Clean, Recipe
 
 EXAMPLES = 5  # of each rule
 CLOSEST = 10  # pairs of questions nearest to each other
@@ -15,8 +15,8 @@ STEPS = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 
 
 class Report:
-    def __init__(self, recipe: Recipe):
-        self.recipe = recipe
+    def __init__(self, recipe: Recipe, settings: Clean):
+        self.recipe, self.settings = recipe, settings
         self.read, self.rules, self.tests, self.test_rules = 0, {}, 0, {}
         self.overlaps = {name: {_bucket(at): 0 for at in [0, *STEPS]} for name in ("question", "schema")}
         self.closest: list[dict] = []
@@ -48,7 +48,7 @@ class Report:
         dropped = sum(rule["rows"] for rule in self.rules.values())
         return {
             "recipe": self.recipe.shown,
-            "settings": self.recipe.data.clean.model_dump(exclude={"workers"}),
+            "settings": self.settings.model_dump(exclude={"workers"}),
             "train": {"read": self.read, "kept": self.read - dropped, "dropped": dropped},
             "rules": self.rules,
             "overlap_with_test": self.overlaps,

@@ -28,7 +28,7 @@ from typing import TextIO
 
 from scripts.clean_report import Report
 from scripts.loaders import Rows
-from scripts.recipe import Recipe, UserError, load_function, shown
+from scripts.recipe import Clean, Recipe, UserError, load_function, shown
 from scripts.runs import digest
 
 CHUNK = 128  # rows a task: more spare overhead, fewer spread the slow ones
@@ -39,34 +39,45 @@ FEW_NAMES = 3  # so many names of a test schema any row may have: id, name and t
 
 def clean(recipe: Recipe, rows: Rows, tests: Rows, files: list[TextIO]) -> Rows:
     """The good rows, as many as `data.train_rows`; writes the report to `files` (JSON, HTML) once they have ended."""
-    settings = recipe.data.clean
-    check = load_function(recipe, "data.clean.check", settings.check)
-    try:
-        inspect.signature(check).bind({}, **settings.options)
-    except TypeError as error:
-        raise UserError(f"{shown(recipe.path)}: data.clean.options: {settings.check}: {error}") from None
-    check = partial(check, **settings.options)
-    report = Report(recipe)
-    index = Index()
-    for place, row, found in judged(partial(judge, check), tests, settings.workers):
-        report.test(place, row, found)
-        index.add(row, found)
-    judge_row = partial(judge, check, index=index, settings=settings)
-    seen = Seen(load_function(recipe, "data.clean.alike", settings.alike) if settings.alike else same_text)
+    cleaner = Cleaner(recipe, recipe.data.clean, tests)
     kept = 0
-    for place, row, found in judged(judge_row, rows, settings.workers):
-        if not found["faults"]:
-            found["faults"] = seen.duplicate(place, row)
-        report.train(place, row, found)
-        if not found["faults"]:
-            kept += 1
-            yield place, row
+    for place, row in cleaner.good(rows):
+        kept += 1
+        yield place, row
         if kept == recipe.data.train_rows:
             break
     if not kept:
-        raise UserError(f"{shown(recipe.path)}: data.clean leaves no training row: {report.in_short()}")
-    report.write(*files)
-    print(report.in_short())
+        raise UserError(f"{shown(recipe.path)}: data.clean leaves no training row: {cleaner.report.in_short()}")
+    cleaner.report.write(*files)
+    print(cleaner.report.in_short())
+
+
+class Cleaner:
+    """The rules of one recipe and what they have seen so far: test rows, rows that were kept, the report."""
+
+    def __init__(self, recipe: Recipe, settings: Clean, tests: Rows, key: str = "data.clean"):
+        """`key` is where in the recipe the settings stand, for errors; UserError where `check` doesn't take them."""
+        check = load_function(recipe, f"{key}.check", settings.check)
+        try:
+            inspect.signature(check).bind({}, **settings.options)
+        except TypeError as error:
+            raise UserError(f"{shown(recipe.path)}: {key}.options: {settings.check}: {error}") from None
+        self.check, self.settings = partial(check, **settings.options), settings
+        self.report, self.index = Report(recipe, settings), Index()
+        self.seen = Seen(load_function(recipe, f"{key}.alike", settings.alike) if settings.alike else same_text)
+        for place, row, found in judged(partial(judge, self.check), tests, settings.workers):
+            self.report.test(place, row, found)
+            self.index.add(row, found)
+
+    def good(self, rows: Rows) -> Rows:
+        """Those of the rows that break no rule; may be called again with more rows."""
+        judge_row = partial(judge, self.check, index=self.index, settings=self.settings)
+        for place, row, found in judged(judge_row, rows, self.settings.workers):
+            if not found["faults"]:
+                found["faults"] = self.seen.duplicate(place, row)
+            self.report.train(place, row, found)
+            if not found["faults"]:
+                yield place, row
 
 
 def judge(check: Callable, row: dict, index: Index | None = None, settings: object = None) -> dict:

@@ -103,8 +103,9 @@ def judge_model(recipe: Recipe, answers: Path, folder: Path, url: str) -> None:
     call("csv", rows, results, "--out", str(folder / "verdicts.csv"), "--prediction", column, *measures)
 
 
-def call(*words: str, also_fine: tuple[int, ...] = ()) -> None:
-    code = subprocess.run([*JUDGE, *words], check=False).returncode
+def call(*words: str, also_fine: tuple[int, ...] = (), quiet: bool = False) -> None:
+    out = subprocess.DEVNULL if quiet else None
+    code = subprocess.run([*JUDGE, *words], stdout=out, check=False).returncode
     if code and code not in also_fine:
         raise UserError(f"`judge {words[0]}` stopped with code {code} (see above); the same command goes on from here")
 

@@ -34,18 +34,20 @@ class PromptMaker:
 
     def prompt(self, row: dict) -> str:
         """The text that generation starts from: the exact beginning of `text(row)`."""
-        return _fill(self.before, self._prepared(row), self.name)
+        return fill(self.before, self._prepared(row), self.name)
 
     def text(self, row: dict) -> str:
         """The whole training text of a row, end token included."""
         row = self._prepared(row)
-        return _fill(self.before, row, self.name) + _fill("{answer}" + self.after, row, self.name)
+        return fill(self.before, row, self.name) + fill("{answer}" + self.after, row, self.name)
 
     def _prepared(self, row: dict) -> dict:
         return self.prepare(row) if self.prepare else row
 
 
-def _fill(template: str, row: dict, name: str) -> str:
+def fill(template: str, row: dict, name: str) -> str:
+    """The template with a row's values in its places; `name` is the template's, for the error where one has none."""
+
     def value(match: re.Match) -> str:
         found = row.get(match[1])
         if found is None:

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import re
 import shutil
-import sys
 from pathlib import Path
 
 from scripts.generate import adapter_of
+from scripts.hub import MACHINE_PATH, push, repo_name
 from scripts.model_card import model_card
 from scripts.models import EMBEDDED_MODELS
 from scripts.recipe import EMBEDDED, Recipe, UserError, load_recipe, run_main, shown
@@ -26,39 +24,15 @@ from scripts.runs import Step, digest, sha256
 WEIGHTS = "adapter_model.safetensors"
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 OPTIONAL = ("chat_template.jinja",)
-MACHINE_PATH = re.compile(r"(file://|~?/|\\\\|[A-Za-z]:[\\/])[^\s{}|<>]+")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("recipe", help="the recipe's YAML file")
     recipe = load_recipe(parser.parse_args().recipe)
-    # Names may be pasted with spaces; an empty variable counts as unset.
-    repo = os.environ.get("HUB_REPO", "").strip() or recipe.hub.repo
-    if repo:
-        check_repo_name(repo)
+    repo = repo_name(recipe.hub.repo, "hub.repo")
     folder = build(recipe, repo)
-    token = find_token() if repo else None
-    if repo and token:
-        url = upload(folder, repo, token, recipe.hub.private)
-        print(f"pushed: {url} ({'private' if recipe.hub.private else 'public'})")
-    else:
-        missing = "no repo name" if not repo else "no token"
-        print(f"not pushed ({missing}). To push it:")
-        print(f"  HF_TOKEN=… HUB_REPO={repo or 'user/name'} make push RECIPE={recipe.shown}")
-        print("or log in once with `hf auth login` and leave HF_TOKEN out; the token needs write access")
-
-
-def check_repo_name(repo: str) -> None:
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
-
-    try:
-        validate_repo_id(repo)
-    except HFValidationError as error:
-        raise UserError(f"HUB_REPO or hub.repo: {first_sentence(error)}") from None
-    if "/" not in repo:
-        raise UserError(f"HUB_REPO or hub.repo: expected user/name, got {repo!r}")
+    push(folder, repo, recipe.hub.private, f"make push RECIPE={recipe.shown}", "Upload adapter and model card")
 
 
 def build(recipe: Recipe, repo: str | None) -> Path:
@@ -166,81 +140,6 @@ def read_json(path: Path) -> dict:
     except (FileNotFoundError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def find_token() -> str | None:
-    from huggingface_hub import get_token
-
-    token = get_token()
-    # The HTTP library quotes a header that it can't send, token and all, in its error.
-    if token and not re.fullmatch(r"[!-~]+", token):
-        raise UserError("the Hub token (HF_TOKEN or login) has a space or a non-ASCII character in it; paste it again")
-    return token
-
-
-def upload(folder: Path, repo: str, token: str, private: bool) -> str:
-    """Create `repo` if need be, commit the folder's files to it in one commit, and return its address.
-
-    Raises UserError with one line, never with the token, when the Hub refuses or can't be reached; also when the
-    repo is public and the recipe wants it private, before anything has gone up.
-    """
-    import requests
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import OfflineModeIsEnabled
-
-    api = HfApi(token=token)
-    try:
-        api.create_repo(repo, private=private, exist_ok=True)
-        # An existing repo keeps its own setting, whatever was asked for.
-        if private and api.model_info(repo).private is False:
-            raise UserError(
-                f"{repo} is public, but the recipe says hub.private: true; nothing was pushed. "
-                "Set hub.private: false, or take another repo name"
-            )
-        names = sorted(path.name for path in folder.iterdir())
-        api.upload_folder(
-            repo_id=repo, folder_path=folder, allow_patterns=names, commit_message="Upload adapter and model card"
-        )
-    except UserError:
-        raise
-    except OfflineModeIsEnabled:
-        raise UserError("HF_HUB_OFFLINE is set, so nothing can be pushed; unset it") from None
-    # ValueError: the Hub refused the card's metadata or an upload. RuntimeError: the upload of one file failed,
-    # for the reason in its cause.
-    except (requests.RequestException, OSError, ValueError, RuntimeError) as error:
-        if type(error) is RuntimeError:
-            print(file=sys.stderr)  # the upload's progress bar still holds the line
-        reason = explain(error, repo, api.endpoint).replace(token, "***")
-        raise UserError(f"not pushed: {reason}") from None
-    return f"{api.endpoint}/{repo}"
-
-
-def explain(error: BaseException, repo: str, endpoint: str) -> str:
-    """One line for what the Hub or the network said."""
-    import requests
-
-    if type(error) is RuntimeError and error.__cause__ is not None:
-        error = error.__cause__
-    response = getattr(error, "response", None)
-    status = response.status_code if response is not None else None
-    if status == 401:
-        return f"{endpoint} does not accept the token (401); make one with write access and set HF_TOKEN to it"
-    if status == 403:
-        return f"the token may not write to {repo} (403); it needs write access to {repo.split('/')[0]!r}"
-    if status == 404:
-        return f"{endpoint} knows no {repo}, or the token may not see it (404); check HUB_REPO and HF_ENDPOINT"
-    if status is not None:
-        said = getattr(error, "server_message", None) or response.reason
-        return f"{endpoint} answered {status}: {first_sentence(said)}"
-    if isinstance(error, requests.exceptions.JSONDecodeError):
-        return f"{endpoint} gave an answer that is not the Hub's; check HF_ENDPOINT"
-    if isinstance(error, (requests.ConnectionError, requests.Timeout, ConnectionError)):
-        return f"can't reach {endpoint}; check the network, the proxy and HF_ENDPOINT, then run the same command again"
-    return f"{type(error).__name__}: {first_sentence(error)}"
-
-
-def first_sentence(said: object) -> str:
-    return " ".join(str(said).split())[:300]
 
 
 if __name__ == "__main__":

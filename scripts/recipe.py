@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -92,6 +92,25 @@ class Clean(Section):
     workers: Whole | None = None
 
 
+class Card(Section):
+    """What a data set's card says that can't be counted from its rows.
+
+    about: a Markdown file on how the rows were made. columns: those that go up, all where none are named. license: the
+    data's, where it isn't `hub.license`. tokens: the recipe's own tokenizer (`model`) or one that needs no download.
+    """
+
+    title: Annotated[str, Field(min_length=1)]
+    about: str
+    languages: list[str] = []
+    tasks: list[str] = ["text-generation"]
+    tags: list[str] = []
+    columns: list[str] | None = None
+    files: Literal["parquet", "jsonl"] = "parquet"
+    license: str | None = None
+    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
+    tokens: Literal["model", "o200k_base", "cl100k_base"] = "o200k_base"
+
+
 class Data(Section):
     rows: str | None = None
     files: Files | None = None
@@ -101,6 +120,8 @@ class Data(Section):
     columns: dict[str, str] = {}
     options: dict[str, int | float | str | bool] = {}
     clean: Clean | None = None
+    describe: str | None = None
+    card: Card | None = None
     train_rows: Whole | None = None
     test_rows: Whole | None = None
     test_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
@@ -110,6 +131,54 @@ class Data(Section):
     def _one_source(self) -> Data:
         if sum(source is not None for source in (self.rows, self.files, self.hub, self.load)) != 1:
             raise ValueError("exactly one of rows, files, hub, load")
+        return self
+
+
+class SynthesisStep(Section):
+    """One kind of request to a model: `prompt`, a file, is filled with a row, and the reply gives `column`'s values.
+
+    read: a function of the reply and the row that gives the values, each a text or a dict of columns; ValueError, raised
+    or among the values, says why something can't be read. fill: a function of a `random.Random` and the row that gives
+    further places of the prompt; {count} is how many values are asked for. count: of one request. usual_tokens: of
+    a usual reply, for the cost beforehand; max_tokens: what no reply may exceed.
+    """
+
+    column: Annotated[str, Field(min_length=1)]
+    prompt: str
+    read: str
+    fill: str | None = None
+    count: Whole = 1
+    usual_tokens: Whole
+    max_tokens: Whole
+
+
+class Synthesize(Section):
+    """Rows written by a model, step by step, and cleaned; those that fall are asked for again, `rounds` times at most.
+
+    clean: as under `data`, which it is taken from where it is missing. request: what each request has besides the
+    prompt. limit: the name under which the endpoint takes `max_tokens`. price: dollars a million tokens, in and out.
+    max_cost: dollars at which it stops.
+    """
+
+    model: Annotated[str, Field(min_length=1)]
+    rows: Whole
+    rounds: Whole = 5
+    steps: Annotated[list[SynthesisStep], Field(min_length=1)]
+    clean: Clean | None = None
+    request: dict[str, Any] = {"temperature": 1.0, "response_format": {"type": "json_object"}}
+    limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    price: Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=2, max_length=2)] | None = None
+    max_cost: Annotated[float, Field(gt=0)] | None = None
+    requests_per_minute: Whole = 500
+    tokens_per_minute: Whole = 200_000
+    max_attempts: Whole = 5
+    seed: int = 42
+
+    @model_validator(mode="after")
+    def _enough_for_a_row(self) -> Synthesize:
+        columns = [step.column for step in self.steps]
+        if len(set(columns)) < len(columns):
+            raise ValueError("each step to have a column of its own")
         return self
 
 
@@ -218,6 +287,7 @@ class Recipe(Section):
     model: Annotated[str, Field(min_length=1)]
     needs: Needs = Needs()
     data: Data
+    synthesize: Synthesize | None = None
     prompt: Prompt
     train: Train
     generate: Generate

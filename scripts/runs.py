@@ -68,8 +68,8 @@ class Step:
     def say_fresh(self) -> None:
         print(f"{', '.join(shown(path) for path in self.outputs)}: nothing has changed")
 
-    def finish(self, seconds: float | None = None) -> None:
-        """Write the manifest; `seconds` where the time spent is not this process's alone."""
+    def finish(self, seconds: float | None = None, say: bool = True) -> None:
+        """Write the manifest and `say` what was made; `seconds` where the time spent is not this process's alone."""
         content = {
             "inputs": self.inputs,
             "outputs": {path.name: sha256(path) for path in self.outputs},
@@ -77,7 +77,7 @@ class Step:
         }
         with written_last(self.manifest) as file:
             json.dump(content, file, indent=2)
-        for path in self.outputs:
+        for path in self.outputs if say else ():
             print(shown(path))
 
 

@@ -4,7 +4,7 @@ It keeps what arrives in memory, refuses content whose size or SHA-256 is not wh
 back. The protocol as read in huggingface_hub's source: POST /api/repos/create, POST /api/validate-yaml,
 GET /api/models/REPO[/revision/main], POST /api/models/REPO/preupload/main, POST /REPO.git/info/lfs/objects/batch,
 PUT of each large file, POST of its verification, POST /api/models/REPO/commit/main (JSON lines),
-GET /REPO/resolve/main/FILE.
+GET /REPO/resolve/main/FILE. Of a data set the same under /api/datasets/ and /datasets/REPO; it is kept as datasets/REPO.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def create(self, body: bytes) -> dict:
         wanted = json.loads(body)
-        name = f"{wanted['organization']}/{wanted['name']}"
+        name = ("datasets/" if wanted.get("type") == "dataset" else "") + f"{wanted['organization']}/{wanted['name']}"
         url = f"{self.hub.url}/{name}"
         if name in self.hub.repos:
             raise Refused(409, "You already created this model repo", {"url": url})
@@ -131,7 +131,7 @@ class Handler(BaseHTTPRequestHandler):
     def preupload(self, body: bytes, repo: str) -> dict:
         found, answers = self.repo(repo), []
         for file in json.loads(body)["files"]:
-            path, lfs = file["path"], file["path"].endswith(".safetensors")
+            path, lfs = file["path"], file["path"].endswith(LARGE)
             answer = {"path": path, "uploadMode": "lfs" if lfs else "regular", "shouldIgnore": False}
             if path in found.files:
                 answer["oid"] = content_id(found.files[path], lfs)
@@ -205,15 +205,18 @@ def content_id(content: bytes, lfs: bool) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-NAME = r"(?P<repo>[\w.-]+/[\w.-]+)"
+LARGE = (".safetensors", ".parquet", ".png")
+# huggingface_hub names a data set datasets/USER/NAME in every address but the API's, which has models/ for a model.
+NAME = r"(?P<repo>(datasets/)?[\w.-]+/[\w.-]+)"
+API = r"/api/(?:models/|(?=datasets/))(?P<repo>(datasets/)?[\w.-]+/[\w.-]+)"
 ROUTES = [
     ("POST", "/api/repos/create", Handler.create),
     ("POST", "/api/validate-yaml", Handler.validate),
-    ("GET", f"/api/models/{NAME}(/revision/main)?", Handler.info),
-    ("POST", f"/api/models/{NAME}/preupload/main", Handler.preupload),
+    ("GET", f"{API}(/revision/main)?", Handler.info),
+    ("POST", f"{API}/preupload/main", Handler.preupload),
     ("POST", rf"/{NAME}\.git/info/lfs/objects/batch", Handler.batch),
     ("PUT", "/upload/(?P<oid>[0-9a-f]{64})", Handler.put),
     ("POST", "/verify/(?P<oid>[0-9a-f]{64})", Handler.verify),
-    ("POST", f"/api/models/{NAME}/commit/main", Handler.commit),
+    ("POST", f"{API}/commit/main", Handler.commit),
     ("GET", f"/{NAME}/resolve/main/(?P<file>.+)", Handler.resolve),
 ]

@@ -324,4 +324,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 # Last, because it takes `app` and the options from here.
-from judge import cli_batch, cli_trust  # noqa: E402, F401
+from judge import cli_batch, cli_cost, cli_trust  # noqa: E402, F401
