@@ -8,8 +8,8 @@ import time
 import pytest
 
 from recipes.ko_text2sql import words
-from recipes.ko_text2sql.linking import hint
 from recipes.ko_text2sql.domains import ddl, load_domains
+from recipes.ko_text2sql.linking import hint
 from recipes.ko_text2sql.schema_text import compact_schema
 from recipes.ko_text2sql.words import korean_number
 
