@@ -45,6 +45,14 @@ def test_plain_ddl_means_the_same_to_both_readers(seed: int, monkeypatch: pytest
     assert plain == parse_schema.__wrapped__(context)
 
 
+@pytest.mark.parametrize("name", ["title", "format", "path", "comment", "state", "position", "name", "rank", "level"])
+def test_a_column_may_be_called_what_a_constraint_is_called(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = f"CREATE TABLE things (\n  thing_id INT PRIMARY KEY,\n  {name} VARCHAR(7) NOT NULL\n);"
+    plain = parse_schema.__wrapped__(context)
+    monkeypatch.setattr(module, "read_plain", lambda text: None)
+    assert plain == parse_schema.__wrapped__(context) and list(plain["things"].columns) == ["thing_id", name]
+
+
 def test_tables_columns_and_keys_are_read() -> None:
     players, guilds = read_plain(f"{PLAYERS}\n{GUILDS}")
     assert players.columns[0] == ("player_id", "INT", "PRIMARY KEY") and players.columns[2] == ("guild_id", "INT", "")

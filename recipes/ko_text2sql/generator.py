@@ -69,6 +69,11 @@ class Instance:
 
 
 def generate(patterns: list[Pattern], count: int, seed: int) -> list[Instance]:
+    """`stream` as a list."""
+    return list(stream(patterns, count, seed))
+
+
+def stream(patterns: list[Pattern], count: int, seed: int) -> Iterator[Instance]:
     """`count` instances, no question twice and none that only repeats its pattern's; patterns take turns.
 
     With 1,000 instances or more no pattern carries over SHARE of them. Nor does a sentence
@@ -78,30 +83,30 @@ def generate(patterns: list[Pattern], count: int, seed: int) -> list[Instance]:
     seen = {plain(pattern.row["question"]) for pattern in patterns}
     limit = max(1, int(count * SHARE)) if count >= 1000 else count
     open_patterns = [pattern for pattern in patterns if any(slot.kind != "fixed" for slot in pattern.slots)]
-    made: list[Instance] = []
+    made = 0
     said: dict[str | None, int] = {}
     for _ in range(limit):
         dice.shuffle(open_patterns)
         still_open = []
         for pattern in open_patterns:
-            if len(made) == count:
-                return made
+            if made == count:
+                return
             sentence = pattern.row.get("shape")
             if sentence and said.get(sentence, 0) >= limit:
                 continue
             instance = _new(pattern, dice, seen)
             if instance is not None:
                 seen.add(plain(instance.question))
-                made.append(instance)
                 said[sentence] = said.get(sentence, 0) + 1
+                made += 1
+                yield instance
                 still_open.append(pattern)
         open_patterns = still_open
-    if len(made) < count:
+    if made < count:
         raise TooFewRows(
-            f"{len(patterns)} hand-written rows give {len(made)} generated ones, {count} were asked for: "
+            f"{len(patterns)} hand-written rows give {made} generated ones, {count} were asked for: "
             "write more questions, or lower data.train_rows in the recipe"
         )
-    return made
 
 
 def _new(pattern: Pattern, dice: Random, seen: set[str]) -> Instance | None:

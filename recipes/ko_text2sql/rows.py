@@ -22,7 +22,7 @@ from sqlglot import exp
 from recipes.ko_text2sql.disguise import disguise
 from recipes.ko_text2sql.domains import HERE, ddl, load_domains, tables_of
 from recipes.ko_text2sql.focus import focus
-from recipes.ko_text2sql.generator import Instance, TooFewRows, as_written, generate
+from recipes.ko_text2sql.generator import Instance, TooFewRows, as_written, stream
 from recipes.ko_text2sql.holdout import hold_out
 from recipes.ko_text2sql.linking import hint
 from recipes.ko_text2sql.patterns import Pattern, lift
@@ -96,7 +96,7 @@ def make(
 
         def generated() -> Iterator[dict]:
             # Some will be left out, so more are made than are missing.
-            for instance in generate(patterns, missing * 2 if longest_answer or answerable_only else missing, seed):
+            for instance in stream(patterns, missing * 2 if longest_answer or answerable_only else missing, seed):
                 of = instance.pattern.row["id"]
                 count[of] = count.get(of, 0) + 1
                 yield training(f"{of}-g{count[of]}", instance)

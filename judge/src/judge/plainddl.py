@@ -73,5 +73,5 @@ def _reserved() -> frozenset[str]:
     from sqlglot.dialects.mysql import MySQL
 
     words = {word for phrase in MySQL.Tokenizer.KEYWORDS for word in phrase.lower().split()}
-    parsers = (*MySQL.Parser.CONSTRAINT_PARSERS, *MySQL.Parser.SCHEMA_UNNAMED_CONSTRAINTS)
-    return frozenset(words | {word for phrase in parsers for word in phrase.lower().split()})
+    constraints = {word for phrase in MySQL.Parser.SCHEMA_UNNAMED_CONSTRAINTS for word in phrase.lower().split()}
+    return frozenset(words | constraints | {"constraint"})
