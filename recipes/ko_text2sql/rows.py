@@ -30,6 +30,8 @@ from recipes.ko_text2sql.shapes import shape_rows
 from scripts.parallel import mapped
 
 TEST_DOMAIN = "game"
+MOST_TABLES = 6  # that a context shows
+DISTRACTORS = [1, 1, 1, 2, 2, 3, 5]  # how many tables a query doesn't read are shown, where any are
 CHUNK = 256  # rows a task where prompts are tried on all cores
 SQLITE_TYPES = [
     (r"\b(?:BIG)?INT\b", "INTEGER"), (r"\bVARCHAR\(\d+\)", "TEXT"), (r"\bDECIMAL\(\d+,\d+\)", "REAL"),
@@ -195,7 +197,8 @@ def _training_row(
     tables = sorted({table for table, _ in used})
     others = [table for table in domain["tables"] if table not in tables]
     if others and dice.random() < distractor_share:
-        tables += dice.sample(others, dice.choice([1, 1, 2]) if len(others) > 1 else 1)
+        beside = min(dice.choice(DISTRACTORS), len(others), max(1, MOST_TABLES - len(tables)))
+        tables += dice.sample(others, beside)
     dice.shuffle(tables)
     columns = {
         table: _shown(domain["tables"][table]["columns"], table, tables, used, keep_columns, dice) for table in tables
