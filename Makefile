@@ -14,8 +14,8 @@ help:  ## list the targets
 setup:  ## install what the lock names into .venv (does nothing when it hasn't changed)
 	@python3 scripts/setup.py
 
-data: setup  ## 1. rows: make or load them, split into train and test
-	$(PY) -m scripts.data $(RECIPE)
+data: setup  ## 1. rows: make or load them, split into train and test (ROWS=45000 for so many)
+	$(PY) -m scripts.data $(RECIPE) $(if $(ROWS),--rows "$(ROWS)")
 
 format: setup  ## 2. text: turn rows into the prompt's text column
 	$(PY) -m scripts.format $(RECIPE)

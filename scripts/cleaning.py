@@ -6,32 +6,28 @@ The recipe's `check` judges a row by itself: a function of a row that gives a di
     names   what the row's schema names, such as "players.level"
 and its `alike`, where it has one, says whether two answers to the same question are one in another spelling.
 Here the rows are compared with each other (duplicates) and with the test rows (leaks). Test rows are never dropped;
-their faults are reported. Rows come and go one by one, on all cores: what is held in memory are the test rows.
+their faults are reported. Rows come and go one by one, on all cores or on a Ray cluster
+(`scripts.parallel`): what is held in memory are the test rows.
 """
 
 from __future__ import annotations
 
 import inspect
-import os
 import re
-import signal
 import sqlite3
 import unicodedata
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import islice
 from math import ceil
-from multiprocessing import get_context
 from typing import TextIO
 
 from scripts.clean_report import Report
 from scripts.loaders import Rows
+from scripts.parallel import mapped
 from scripts.recipe import Clean, Recipe, UserError, load_function, shown
 from scripts.runs import digest
 
-CHUNK = 128  # rows a task: more spare overhead, fewer spread the slow ones
 GRAM = 3  # letters; groups of three tell questions apart and survive another ending or another space
 FLOOR = 0.3  # smaller overlaps of questions are counted together
 FEW_NAMES = 3  # so many names of a test schema any row may have: id, name and the like are everywhere
@@ -104,49 +100,15 @@ def judge(check: Callable, row: dict, index: Index | None = None, settings: obje
 # --- all cores -------------------------------------------------------------------------------------------------------
 def judged(judge: Callable, rows: Rows, workers: int | None) -> Iterator[tuple[str, dict, dict]]:
     """(place, row, what was found) in the rows' order, whatever the number of workers; few rows take no pool."""
-    chunks = iter(lambda: list(islice(rows, CHUNK)), [])
-    first = list(islice(chunks, 2))
-    workers = workers or cores()
-    task = partial(_judge_all, judge)
-    if len(first) < 2 or workers == 1:
-        for chunk in _chain(first, chunks):
-            yield from zip(*zip(*chunk, strict=True), task([row for _, row in chunk]), strict=True)
-        return
-    # Spawned: a forked copy of a process with threads (the readers of Parquet and the Hub have some) can hang.
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_leave_interrupts) as pool:
-        waiting: deque = deque()
-        try:
-            for chunk in _chain(first, chunks):
-                waiting.append((chunk, pool.submit(task, [row for _, row in chunk])))
-                if len(waiting) > 2 * workers:
-                    yield from _taken(waiting)
-            while waiting:
-                yield from _taken(waiting)
-        finally:
-            for _, future in waiting:
-                future.cancel()
+    under_way: deque = deque()
 
+    def taken() -> Iterator[dict]:
+        for place, row in rows:
+            under_way.append((place, row))
+            yield row
 
-def _leave_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to handle
-
-
-def _chain(first: Iterable, then: Iterable) -> Iterator:
-    yield from first
-    yield from then
-
-
-def _taken(waiting: deque) -> Iterator[tuple[str, dict, dict]]:
-    chunk, future = waiting.popleft()
-    yield from zip(*zip(*chunk, strict=True), future.result(), strict=True)
-
-
-def _judge_all(judge: Callable, rows: list[dict]) -> list[dict]:
-    return [judge(row) for row in rows]
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for found in mapped(judge, taken(), workers):
+        yield *under_way.popleft(), found
 
 
 # --- duplicates ------------------------------------------------------------------------------------------------------

@@ -26,14 +26,18 @@ from typing import TextIO
 import numpy
 
 from scripts.loaders import Rows, numbered, read_hub, read_table
-from scripts.recipe import Recipe, UserError, load_function, load_recipe, run_main, shown
+from scripts.recipe import Data, Recipe, UserError, load_function, load_recipe, run_main, shown
 from scripts.runs import Step, digest, folder_digest, sha256, written_last
+
+SPARE = 50  # one row in so many is made besides, for cleaning to drop
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("recipe", help="the recipe's YAML file")
-    recipe = load_recipe(parser.parse_args().recipe)
+    parser.add_argument("--rows", type=int, help="so many training rows, whatever the recipe's data.train_rows says")
+    args = parser.parse_args()
+    recipe = with_rows(load_recipe(args.recipe), args.rows)
     names = ["train.jsonl", "test.jsonl"] + (["clean_report.json", "clean_report.html"] if recipe.data.clean else [])
     outputs = [recipe.run / "data" / name for name in names]
     step = Step(recipe.run / "data" / "manifest.json", inputs(recipe), outputs)
@@ -57,6 +61,15 @@ def main() -> None:
         trained, _ = write_rows(train_file, rows, lambda: splits.rows("train"))
     print(f"train: {trained} rows\ntest: {tests} rows")
     step.finish()
+
+
+def with_rows(recipe: Recipe, rows: int | None) -> Recipe:
+    """The recipe with another `data.train_rows`, where one is given."""
+    if rows is None:
+        return recipe
+    if rows < 1:
+        raise UserError(f"--rows {rows}: at least one row")
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"train_rows": rows})})
 
 
 def inputs(recipe: Recipe) -> dict[str, str]:
@@ -100,7 +113,7 @@ class Splits:
         if data.rows:
             if not self.made:
                 make = load_function(recipe, "data.rows", data.rows)
-                self.made = make(seed=data.seed, train_rows=data.train_rows, **data.options)
+                self.made = make(seed=data.seed, train_rows=wanted(data), **data.options)
             return numbered(f"{data.rows}: {split}", self.made[split])
         if data.files:
             return read_table(source_file(recipe, getattr(data.files, split)), data.encoding)
@@ -109,6 +122,11 @@ class Splits:
             name = getattr(data.load, split)
             return load(source_folder(recipe), split, name=name, encoding=data.encoding, **data.options)
         return read_hub(shown(recipe.path), data.hub, getattr(data.hub, split), recipe.folder)
+
+
+def wanted(data: Data) -> int | None:
+    """How many training rows to make: where rows are cleaned a few more, so that enough are left."""
+    return data.train_rows and (data.train_rows + data.train_rows // SPARE + 1 if data.clean else data.train_rows)
 
 
 def source_file(recipe: Recipe, name: str) -> Path:

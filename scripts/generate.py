@@ -33,6 +33,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="where the answers go; needed with --rows")
     args = parser.parse_args()
     recipe = load_recipe(args.recipe)
+    if args.rows and args.rows.name.isdigit() and not args.out:
+        args.rows = None  # `make lab ROWS=45000` says how many rows `make data` makes
     if bool(args.rows) != bool(args.out):
         raise UserError("--rows and --out (ROWS= and OUT=) go together")
     for model in [args.model] if args.model else ["tuned"] if args.rows else MODELS:

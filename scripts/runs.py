@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -93,17 +94,32 @@ def read_jsonl(path: Path, made_by: str) -> list[dict]:
 
 def numbered_jsonl(path: Path) -> dict[int, dict]:
     """The rows of a JSON-lines file by their line, the first being 1; blank lines are left out."""
-    rows = {}
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            rows[number] = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{shown(path)}:{number}: half-written or broken line: {error.msg}") from None
-        if not isinstance(rows[number], dict):
-            raise UserError(f"{shown(path)}:{number}: a row is a JSON object")
-    return rows
+    return dict(stream_jsonl(path))
+
+
+def stream_jsonl(path: Path, made_by: str = "") -> Iterator[tuple[int, dict]]:
+    """(line, row) one by one, as `numbered_jsonl` gives them at once; with `made_by` errors as of `read_jsonl`."""
+    if made_by and not path.is_file():
+        raise UserError(f"{shown(path)}: no such file; `{made_by}` makes it")
+    number, rows = 0, 0
+    try:
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise UserError(f"{shown(path)}:{number}: half-written or broken line: {error.msg}") from None
+                if not isinstance(row, dict):
+                    raise UserError(f"{shown(path)}:{number}: a row is a JSON object")
+                rows += 1
+                yield number, row
+    except (OSError, UnicodeDecodeError):
+        read_text(path)  # says what is wrong and in which line
+        raise
+    if made_by and not rows:
+        raise UserError(f"{shown(path)}: empty; `{made_by}` makes it")
 
 
 def as_jsonl(rows: Iterable[dict]) -> str:
@@ -116,14 +132,14 @@ def write_jsonl(path: Path, rows: Iterable[dict]) -> None:
             file.write(as_jsonl([row]))
 
 
-def need_columns(rows: list[dict], columns: Iterable[str], path: Path, places: Iterable[str] | None = None) -> None:
+def need_columns(rows: Iterable[dict], columns: Iterable[str], path: Path, places: Iterable[str] | None = None) -> None:
     """UserError naming the first row that lacks one of `columns` (or has null there), or repeats an `id`.
 
     places: what to call each row in the error; `path` and the row's number where there are none.
     """
     columns = list(columns)
     seen: set[str] = set()
-    for place, row in zip(places or (f"{shown(path)}: row {n}" for n in range(1, len(rows) + 1)), rows, strict=True):
+    for place, row in zip(places or (f"{shown(path)}: row {n}" for n in count(1)), rows, strict=False):
         missing = [column for column in columns if row.get(column) is None]
         if missing:
             found = ", ".join(str(column) for column, value in row.items() if value is not None)

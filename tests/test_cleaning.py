@@ -325,7 +325,7 @@ def double(row: dict) -> dict:
 
 
 def test_a_pool_gives_the_rows_in_order_and_reads_no_further_ahead_than_it_must() -> None:
-    from scripts.cleaning import CHUNK
+    from scripts.parallel import CHUNK
 
     asked = 0
 
@@ -341,7 +341,7 @@ def test_a_pool_gives_the_rows_in_order_and_reads_no_further_ahead_than_it_must(
 
 
 def test_few_rows_take_no_pool(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scripts.cleaning.ProcessPoolExecutor", None)
+    monkeypatch.setattr("scripts.parallel.ProcessPoolExecutor", None)
     assert len(list(judged(double, iter([("row 1", {"n": 1})]), workers=8))) == 1
 
 

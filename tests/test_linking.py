@@ -8,6 +8,7 @@ import time
 import pytest
 
 from recipes.ko_text2sql import words
+from recipes.ko_text2sql.domains import ddl, load_domains
 from recipes.ko_text2sql.linking import hint
 from recipes.ko_text2sql.schema_text import compact_schema
 from recipes.ko_text2sql.words import korean_number
@@ -416,3 +417,11 @@ def test_a_grade_is_a_value_where_the_schema_has_no_column_of_its_name() -> None
     assert hint("무소속 유저", "CREATE TABLE player (id INT, clan_id INT); CREATE TABLE clan (id INT)") == (
         "clan no null player"
     )
+
+
+def test_plain_ddl_reads_as_the_parser_reads_it() -> None:
+    from recipes.ko_text2sql.schema_text import _parsed, parse_tables
+
+    for domain in load_domains().values():
+        context = ddl(domain, list(domain["tables"]))
+        assert parse_tables(context) == _parsed(context)

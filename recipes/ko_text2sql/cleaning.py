@@ -41,10 +41,11 @@ def check(
     """Faults and names of a row, as `scripts.cleaning` asks for them.
 
     instances: databases made to run a query on; where all are empty, twenty are tried before it is called so.
-    timeout: CPU seconds for all runs of a query. literals: compare the values of question and query. foreign_values:
+    dialect: of a row that does not say its own as `dialect`. timeout: CPU seconds for all runs of a query. literals: compare the values of question and query. foreign_values:
     let values in Latin letters pass that a Korean question does not have, as in translated data sets.
     """
     context = row.get("context") or ""
+    dialect = row["dialect"] if row.get("dialect") in ("mysql", "sqlite") else dialect
     names, flags = names_and_flags(context)
     try:
         tree = parse_query(row["answer"], dialect)

@@ -16,10 +16,12 @@ from datetime import date, timedelta
 from random import Random
 
 from recipes.ko_text2sql import korean
+from recipes.ko_text2sql.paraphrase import DOUBLED, paraphrase
 from recipes.ko_text2sql.patterns import Pattern, Slot, grammar
 from recipes.ko_text2sql.queries import Constant
+from scripts.recipe import UserError
 
-# How often a slot is filled anew. Values nearly always, since they teach copying; an opener seldom, since it says nothing.
+# How often a slot is filled anew. Values nearly always, since they teach copying.
 FILLED = {
     "value": 0.9,
     "number": 0.85,
@@ -29,12 +31,14 @@ FILLED = {
     "word": 0.5,
     "link": 0.5,
     "ending": 0.75,
-    "opener": 0.12,
 }
 EXCHANGED = 0.5  # of the column slots that can take another column
-_DOUBLED = re.compile(r"(?<![가-힣])([가-힣]{2,}) \1|별별|\b(한|두|세|네) \2\b")  # 의사 의사들, 성별별
 TRIES = 12  # fillings tried before a pattern counts as used up
 SHARE = 0.005  # of all generated rows that one pattern may carry
+
+
+class TooFewRows(UserError, ValueError):
+    """The hand-written rows don't give as many as were asked for."""
 
 
 @dataclass
@@ -65,34 +69,44 @@ class Instance:
 
 
 def generate(patterns: list[Pattern], count: int, seed: int) -> list[Instance]:
+    """`stream` as a list."""
+    return list(stream(patterns, count, seed))
+
+
+def stream(patterns: list[Pattern], count: int, seed: int) -> Iterator[Instance]:
     """`count` instances, no question twice and none that only repeats its pattern's; patterns take turns.
 
-    With 1,000 instances or more no pattern carries over SHARE of them. Raises ValueError where the patterns don't
-    give so many.
+    With 1,000 instances or more no pattern carries over SHARE of them. Nor does a sentence
+    of shapes.py, over all tables and domains together. Raises TooFewRows where the patterns don't give so many.
     """
     dice = Random(f"generate:{seed}")
     seen = {plain(pattern.row["question"]) for pattern in patterns}
     limit = max(1, int(count * SHARE)) if count >= 1000 else count
     open_patterns = [pattern for pattern in patterns if any(slot.kind != "fixed" for slot in pattern.slots)]
-    made: list[Instance] = []
+    made = 0
+    said: dict[str | None, int] = {}
     for _ in range(limit):
         dice.shuffle(open_patterns)
         still_open = []
         for pattern in open_patterns:
-            if len(made) == count:
-                return made
+            if made == count:
+                return
+            sentence = pattern.row.get("shape")
+            if sentence and said.get(sentence, 0) >= limit:
+                continue
             instance = _new(pattern, dice, seen)
             if instance is not None:
                 seen.add(plain(instance.question))
-                made.append(instance)
+                said[sentence] = said.get(sentence, 0) + 1
+                made += 1
+                yield instance
                 still_open.append(pattern)
         open_patterns = still_open
-    if len(made) < count:
-        raise ValueError(
-            f"{len(patterns)} hand-written rows give {len(made)} generated ones, {count} were asked for: "
+    if made < count:
+        raise TooFewRows(
+            f"{len(patterns)} hand-written rows give {made} generated ones, {count} were asked for: "
             "write more questions, or lower data.train_rows in the recipe"
         )
-    return made
 
 
 def _new(pattern: Pattern, dice: Random, seen: set[str]) -> Instance | None:
@@ -113,8 +127,8 @@ def as_written(pattern: Pattern) -> Instance:
     return Instance(pattern.row["question"], pattern, {}, {})
 
 
-def fill(pattern: Pattern, dice: Random) -> Instance | None:
-    """One random filling; None where the choices contradict each other."""
+def fill(pattern: Pattern, dice: Random, rephrased: bool = True) -> Instance | None:
+    """One random filling; None where the choices contradict each other. rephrased: the whole said otherwise too."""
     new: dict[int, str] = {}
     texts: dict[int, str] = {}
     columns: dict[tuple[str, str], str] = {}
@@ -133,13 +147,17 @@ def fill(pattern: Pattern, dice: Random) -> Instance | None:
             if free:
                 other, names = dice.choice(free)
                 columns[slot.subject], new[at] = other, dice.choice(names)
-        elif slot.kind in ("column", "table", "word", "opener"):
+        elif slot.kind in ("column", "table", "word"):
             new[at] = dice.choice(slot.forms)
     for group in _groups(pattern):
         _fill_group(pattern, group, dice, new, texts)
     wanted = {at for at, _ in chosen}
     question = _render(pattern, new, wanted, dice)
-    if _DOUBLED.search(question) and not _DOUBLED.search(pattern.row["question"]):
+    values = [texts[at].strip("'") if at in texts else c.text for at, c in enumerate(pattern.constants) if c.is_string]
+    values = [value.strip("%_") for value in values]
+    if rephrased:
+        question = paraphrase(question, pattern.row["answer"], pattern.domain, values, dice)
+    if DOUBLED.search(question) and not DOUBLED.search(pattern.row["question"]):
         return None
     # a word for two things at once would make the question ambiguous
     if len(set(new.values())) < len(new) and any(pattern.slots[at].kind == "column" for at in new):
@@ -158,10 +176,8 @@ def _render(pattern: Pattern, new: dict[int, str], wanted: set[int], dice: Rando
             text = korean.particle(out, tuple(pair.split("|")))
         elif slot.kind == "ending":
             text = _ending(out, slot, dice) if index in wanted else _after(old, before) if at == slot.start else old
-        elif slot.kind == "opener":
-            text = text + " " if index in new else ""
         out += text
-        before = (old, text) if slot.kind not in ("ending", "opener", "link") else ("", "")
+        before = (old, text) if slot.kind not in ("ending", "link") else ("", "")
         at = slot.end
     return re.sub(r"  +", " ", out + _after(question[at:], before)).strip()
 
@@ -192,6 +208,12 @@ def _ending(before: str, slot: Slot, dice: Random) -> str:
 def _value(pattern: Pattern, slot: Slot, strings: set[str], dice: Random) -> str | None:
     constant = pattern.constants[slot.constants[0]]
     question = pattern.row["question"]
+    of = {f"{c.table}.{c.column}" for c in pattern.constants if c.is_string}
+    if any(
+        f"{constant.table}.{constant.column}" in group and of & (set(group) - {f"{constant.table}.{constant.column}"})
+        for group in grammar()["dependent"]
+    ):
+        return None
     after = re.match(r"\s?([가-힣]+)", question[slot.end :])
     before = re.search(r"([가-힣]+)\s?$", question[: slot.start])
     pool = [str(value) for value in pattern.domain["tables"][constant.table]["columns"][constant.column]["values"]]

@@ -92,12 +92,13 @@ def particle(before: str, pair: tuple[str, str]) -> str:
 
 def refit(old: str, new: str, following: str) -> str:
     """`following` with its leading particle, which fitted `old`, made to fit `new`."""
-    match = _PARTICLE.match(following)
+    quote = re.match(r"['\"’”]?", following)[0]
+    match = _PARTICLE.match(following, len(quote))
     if not match or following.startswith("들"):
         return following
     for pair in PAIRS:
         if match.group(1) in pair and particle(old, pair) == match.group(1):
-            return particle(new, pair) + following[match.end(1) :]
+            return quote + particle(new, pair) + following[match.end(1) :]
     return following
 
 
@@ -271,3 +272,17 @@ def spell_sino(value: int) -> str | None:
     units = ("", "십", "백", "천", "만", "십만", "백만", "천만", "억")[zeros]
     lead = next((word for word, number in SINO.items() if number == digit and digit > 1), "")
     return lead + units
+
+
+def spell_mixed(value: int) -> str | None:
+    """As sums of money are written: 3만 5천, 12만, 1억 2천만; None where less than a thousand is left over."""
+    if value < 10000 or value % 1000 or value >= 10**12:
+        return None
+    parts = []
+    for size, unit in ((10**8, "억"), (10**4, "만")):
+        count, value = divmod(value, size)
+        if count >= 1000 and count % 1000 == 0:
+            parts.append(f"{count // 1000}천{unit}")
+        elif count:
+            parts.append(f"{count}{unit}")
+    return " ".join(parts + ([f"{value // 1000}천"] if value else []))

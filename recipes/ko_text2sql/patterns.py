@@ -26,7 +26,7 @@ DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?![\d:])|(\d{4})년 ?(\d{1,2})월 ?(\d
 class Slot:
     """A place of the question, `start` to `end`, that can be filled otherwise."""
 
-    kind: str  # value | fragment | number | date | column | table | word | link | ending | opener
+    kind: str  # value | fragment | number | date | column | table | word | link | ending
     start: int
     end: int
     constants: list[int] = field(default_factory=list)
@@ -54,7 +54,7 @@ def grammar() -> dict:
         word["find"] = re.compile(word["find"])
     for ending in loaded["endings"]:
         ending["find"] = re.compile(ending["find"] + "$")
-    for key in ("after_value", "frames", "clause", "records", "places", "tied", "openers_of"):
+    for key in ("after_value", "frames", "clause", "records", "places", "tied"):
         loaded[key] = re.compile(loaded[key])
     return loaded
 
@@ -173,8 +173,6 @@ def _ending(pattern: Pattern, text: str) -> Iterator[Slot]:
             forms = tuple(form.format(**parts | {"noun": ""}) for form in ending["forms"])
             yield Slot("ending", start, len(text), forms=forms, marks=tuple(ending["marks"]))
             break
-    if grammar()["openers_of"].search(text) and not re.match(r"[가-힣]{1,4}[,.]|혹시|우리|아\b", text):
-        yield Slot("opener", 0, 0, forms=tuple(grammar()["openers"]))
 
 
 _VOCABULARIES: dict[int, tuple[dict, dict[str, list[tuple[str, str]]], re.Pattern[str]]] = {}
@@ -221,6 +219,7 @@ def _mentions(pattern: Pattern, text: str) -> Iterator[Slot]:
         if not column and any(word == noun or word.startswith(noun + " ") for noun in rules["action_nouns"]):
             continue
         led = before is not None and gap in (" ", "의 ", "")  # 상품 이름 is no 상품 상품명
+        led = led or re.sub("의? $", "", text[:start]).endswith(_nouns(pattern.domain))  # 소속팀 이름
         suffixed = re.match(r"별|마다|순", text[end:]) is not None
         names = () if column and led else tuple(
             other for other in of["korean"]
@@ -240,6 +239,10 @@ def _mentions(pattern: Pattern, text: str) -> Iterator[Slot]:
                 forms=names or (word,),
                 others=others,
             )
+
+
+def _nouns(domain: dict) -> tuple[str, ...]:
+    return tuple(word for table in domain["tables"].values() for word in table["korean"])
 
 
 def _has(name: str, table: dict) -> bool:
@@ -270,7 +273,9 @@ def _exchangeable(
         return
     name = re.escape(column)
     only_shown = not re.search(rf"{name}(?!\w).*?(?<!\w)(?:{name})(?!\w)", sql) and re.match(
-        r"SELECT (?:\w+\.)?\w+(?:, (?:\w+\.)?\w+)* FROM", sql) and re.search(rf"^SELECT [^(]*?\b{name}\b", sql)  # fmt: skip
+        r"SELECT (?:\w+\.)?\w+(?:, (?:\w+\.)?\w+)* FROM", sql) and re.search(rf"^SELECT (?:(?! FROM )[^(])*?\b{name}\b", sql)  # fmt: skip
+    if any(len(spoken) > 2 and spoken[:2] in pattern.row["question"].replace(word, "") for spoken in of["korean"]):
+        return  # 부임한 순서로 이름과 부임일: the verb is the column's own
     rest = text.replace(word, "")
     ends = "".join(pattern.row["question"][slot.start : slot.end] for slot in pattern.slots if slot.kind == "ending")
     tied = rules["tied"].search(rest + ends)  # 몇 살이야 asks for no mail address

@@ -2,13 +2,16 @@
 
     splits = make(seed=0, train_rows=5000)
 
-A domain is added by a file `domains/<name>.yaml` and a file `questions/<name>.jsonl` with id, question and answer.
+A domain is added by a file `domains/<name>.yaml`. Without questions of its own it is asked what shapes.py can ask of any
+domain; a file `questions/<name>.jsonl` with id, question and answer makes its rows sound like people.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Iterator
+from itertools import islice, repeat, tee
 from pathlib import Path
 from random import Random
 
@@ -17,21 +20,32 @@ from judge.hardness import hardness
 from sqlglot import exp
 
 from recipes.ko_text2sql.disguise import disguise
-from recipes.ko_text2sql.domains import HERE, ddl, load_domains
+from recipes.ko_text2sql.domains import HERE, ddl, load_domains, tables_of
 from recipes.ko_text2sql.focus import focus
-from recipes.ko_text2sql.generator import Instance, as_written, generate
+from recipes.ko_text2sql.generator import Instance, TooFewRows, as_written, stream
+from recipes.ko_text2sql.holdout import hold_out
 from recipes.ko_text2sql.linking import hint
 from recipes.ko_text2sql.patterns import Pattern, lift
 from recipes.ko_text2sql.queries import is_form, own_names
+from recipes.ko_text2sql.shapes import shape_rows
 from recipes.ko_text2sql.shorthand import shorten
+from scripts.parallel import mapped
 
 TEST_DOMAIN = "game"
+MOST_TABLES = 6  # that a context shows
+DISTRACTORS = [1, 1, 1, 2, 2, 3, 5]  # how many tables a query doesn't read are shown, where any are
+CHUNK = 256  # rows a task where prompts are tried on all cores
+SQLITE_TYPES = [
+    (r"\b(?:BIG)?INT\b", "INTEGER"), (r"\bVARCHAR\(\d+\)", "TEXT"), (r"\bDECIMAL\(\d+,\d+\)", "REAL"),
+]  # fmt: skip
 
 
 def make(
     seed: int = 0, train_rows: int | None = None, hand_written: bool = True, rename_share: float = 0.3,
     keep_columns: float = 0.5, distractor_share: float = 0.3, longest_answer: int | None = None,
-    answerable_only: bool = False, disguise_share: float = 0.0, folder: str | Path = HERE,
+    answerable_only: bool = False, disguise_share: float = 0.0, shapes: bool = False, sqlite_share: float = 0.0,
+    hold_out_patterns: float = 0.0, hold_out_families: float = 0.0, hold_out_domains: str = "",
+    folder: str | Path = HERE,
 ) -> dict[str, list[dict]]:  # fmt: skip
     """Rows by split: dicts with id, db_id, context (DDL), question, answer. The same arguments give the same bytes.
 
@@ -43,48 +57,63 @@ def make(
     answerable_only: leave out training rows whose short prompt lacks a table or a value that their query needs: they
         would teach a model to make things up.
     disguise_share: share of the training rows that get `names`, other names which the short prompt puts on last.
+    shapes: ask the domains that have questions of their own also what any domain can be asked.
+    sqlite_share: share of the training rows with SQLite's DDL and SQL; these have `dialect: sqlite`.
+    hold_out_patterns, hold_out_families: shares of the hand-written rows that training never sees, as patterns of their
+        own and by families (all whose queries have one shape); hold_out_domains: names, by commas. What was held out
+        comes as splits of its own: held_patterns, held_families, held_domains.
     folder: where `domains/`, `questions/` and `test_rows.jsonl` are. Test rows are whole tables, as they name them.
     Raises ValueError where a query names what its domain lacks, or where train_rows can't be reached.
     """
     folder = Path(folder)
     domains = load_domains(folder)
     test = [_test_row(domains[TEST_DOMAIN], row) for row in read(folder / "test_rows.jsonl")]
-    patterns = hand_written_patterns(folder)
+    patterns, held = hold_out(
+        hand_written_patterns(folder, shapes), seed, hold_out_patterns, hold_out_families, hold_out_domains
+    )
     if longest_answer:
         patterns = [
             pattern for pattern in patterns if not _too_long(pattern.row["answer"], pattern.domain, longest_answer)
         ]
-    written = _balanced(patterns, seed) if hand_written else []
+    written = _balanced([p for p in patterns if "shape" not in p.row], seed) if hand_written else []
     if train_rows is None and not hand_written:
         raise ValueError("without the hand-written rows say how many rows to make: data.train_rows in the recipe")
     shuffled = Random(f"order:{seed}")
-    train: list[dict] = []
 
-    def take(id: str, instance: Instance) -> None:
+    def training(id: str, instance: Instance) -> dict:
         row = _training_row(id, instance, seed, rename_share, keep_columns, distractor_share)
-        if not (longest_answer and _too_long(row["answer"], row["context"], longest_answer)) and not (
-            answerable_only and missing_from_prompt(row)
-        ):
-            dice = Random(f"disguise:{seed}:{id}")
-            train.append(row | ({"names": disguise(row["context"], dice)} if dice.random() < disguise_share else {}))
+        return in_sqlite(row) if Random(f"sqlite:{seed}:{id}").random() < sqlite_share else row
 
-    for pattern in written:
-        take(pattern.row["id"], as_written(pattern))
-    train = train[:train_rows]
+    def good(rows: Iterable[dict]) -> Iterator[dict]:
+        """The rows that the options allow, in their order, with other names where the options say so."""
+        rows, again = tee(
+            row for row in rows if not (longest_answer and _too_long(row["answer"], row["context"], longest_answer))
+        )
+        missing = mapped(missing_from_prompt, again, chunk=CHUNK) if answerable_only else repeat([])
+        for row, lacks in zip(rows, missing, strict=False):
+            dice = Random(f"disguise:{seed}:{row['id']}")
+            if not lacks:
+                disguised = dice.random() < disguise_share
+                yield row | ({"names": disguise(row["context"], dice)} if disguised else {})
+
+    train = list(islice(good(training(p.row["id"], as_written(p)) for p in written), train_rows))
     shuffled.shuffle(train)
     if train_rows and len(train) < train_rows:
         missing = train_rows - len(train)
         count: dict[str, int] = {}
-        # Some will be left out, so more are made than are missing.
-        for instance in generate(patterns, missing * 2 if longest_answer or answerable_only else missing, seed):
-            of = instance.pattern.row["id"]
-            count[of] = count.get(of, 0) + 1
-            take(f"{of}-g{count[of]}", instance)
-            if len(train) == train_rows:
-                break
-        else:
-            raise ValueError(f"only {len(train)} rows to be had; lower data.train_rows or write more questions")
-    return {"train": train, "test": test}
+
+        def generated() -> Iterator[dict]:
+            # Some will be left out, so more are made than are missing.
+            for instance in stream(patterns, missing * 2 if longest_answer or answerable_only else missing, seed):
+                of = instance.pattern.row["id"]
+                count[of] = count.get(of, 0) + 1
+                yield training(f"{of}-g{count[of]}", instance)
+
+        train += islice(good(generated()), missing)
+        if len(train) < train_rows:
+            raise TooFewRows(f"only {len(train)} rows to be had; lower data.train_rows or write more questions")
+    made = {"train": train, "test": test}
+    return made | {split: [held_row(pattern) for pattern in rows] for split, rows in held.items()}
 
 
 def _too_long(query: str, schema: dict | str, longest: int) -> bool:
@@ -116,12 +145,38 @@ def read(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def hand_written_patterns(folder: Path = HERE) -> list[Pattern]:
-    """The hand-written training rows as patterns, in the order of the domains and of their files."""
-    return [
-        lift(row, domain) for name, domain in load_domains(folder).items() if name != TEST_DOMAIN
-        for row in read(folder / "questions" / f"{name}.jsonl")
-    ]  # fmt: skip
+def hand_written_patterns(folder: Path = HERE, shapes: bool = False) -> list[Pattern]:
+    """The hand-written training rows as patterns, in the order of the domains and of their files.
+
+    A domain without any has the rows of shapes.py instead; with `shapes` all domains have those besides.
+    """
+    patterns = []
+    for name, domain in load_domains(folder).items():
+        if name == TEST_DOMAIN:
+            continue
+        rows = read(folder / "questions" / f"{name}.jsonl")
+        patterns += [lift(row, domain) for row in rows + (shape_rows(domain) if shapes or not rows else [])]
+    return patterns
+
+
+def held_row(pattern: Pattern) -> dict:
+    """A row that is held out of training, with whole tables, as test rows have them."""
+    row, domain = pattern.row, pattern.domain
+    made = _row(row["id"], domain, ddl(domain, tables_of(row["answer"])), row["question"], row["answer"])
+    return made | {"hardness": hardness(row["answer"])}
+
+
+def in_sqlite(row: dict) -> dict:
+    """The row as SQLite has it: its types in the DDL, strftime for the parts of a date."""
+    context = row["context"]
+    for mysql, sqlite in SQLITE_TYPES:
+        context = re.sub(mysql, sqlite, context)
+    answer = re.sub(
+        r"\b(YEAR|MONTH)\(([\w.]+)\)",
+        lambda part: f"CAST(strftime('{'%Y' if part[1] == 'YEAR' else '%m'}', {part[2]}) AS INTEGER)",
+        row["answer"],
+    )
+    return row | {"context": context, "answer": answer, "dialect": "sqlite"}
 
 
 def _balanced(patterns: list[Pattern], seed: int) -> list[Pattern]:
@@ -156,7 +211,8 @@ def _training_row(
     tables = sorted({table for table, _ in used})
     others = [table for table in domain["tables"] if table not in tables]
     if others and dice.random() < distractor_share:
-        tables += dice.sample(others, dice.choice([1, 1, 2]) if len(others) > 1 else 1)
+        beside = min(dice.choice(DISTRACTORS), len(others), max(1, MOST_TABLES - len(tables)))
+        tables += dice.sample(others, beside)
     dice.shuffle(tables)
     columns = {
         table: _shown(domain["tables"][table]["columns"], table, tables, used, keep_columns, dice) for table in tables

@@ -11,6 +11,7 @@ import logging
 from functools import lru_cache
 
 import sqlglot
+from judge.plainddl import read_plain
 from sqlglot import exp
 
 # sqlglot warns about each statement it keeps unread; a row's context is data, not something to warn of.
@@ -26,6 +27,20 @@ def parse_tables(context: str) -> tuple[Table, ...]:
     Reads MySQL first, then sqlglot's own dialect. Statements other than CREATE TABLE and
     ALTER TABLE … FOREIGN KEY are passed over. Empty where the text is no DDL; never raises.
     """
+    plain = read_plain(context)
+    if plain:
+        return tuple(
+            (
+                table.name,
+                tuple(name for name, _, _ in table.columns),
+                tuple({name: target for name, target, _ in table.keys}.items()),
+            )
+            for table in plain
+        )
+    return _parsed(context)
+
+
+def _parsed(context: str) -> tuple[Table, ...]:
     for dialect in ("mysql", None, "sqlite"):
         try:
             statements = sqlglot.parse(context, read=dialect)

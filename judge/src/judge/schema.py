@@ -10,6 +10,8 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from judge.plainddl import PlainTable, read_plain
+
 # Kinds decide which values are made and how SQLite stores them.
 AFFINITY = {"int": "INTEGER", "bool": "INTEGER", "year": "INTEGER", "real": "REAL", "any": "BLOB"}
 
@@ -66,8 +68,8 @@ def parse_schema(context: str) -> Schema:
     `players` is taken for one. Raises SchemaError where no table is found.
     """
     schema: Schema = {}
-    for statement in _statements(context or ""):
-        table = _table(statement)
+    plain = read_plain(context or "")
+    for table in map(_of_plain, plain) if plain else map(_table, _statements(context or "")):
         if table and table.columns:
             schema[table.name.lower()] = table
     if not schema:
@@ -108,6 +110,17 @@ def _table(statement: str) -> Table | None:
     return _plain_table(statement)
 
 
+def _of_plain(plain: PlainTable) -> Table:
+    table = Table(plain.name)
+    for name, text, rule in plain.columns:
+        column = table.columns[name] = _typed(name, text)
+        column.nullable = not rule
+        if rule.startswith("PRIMARY"):
+            table.primary = (name,)
+    table.references = [Reference((column,), target, (key,)) for column, target, key in plain.keys]
+    return table
+
+
 def _add(table: Table, item: exp.Expression) -> None:
     if isinstance(item, exp.Constraint):
         for part in item.expressions:
@@ -130,18 +143,9 @@ def _add(table: Table, item: exp.Expression) -> None:
 
 def _add_column(table: Table, item: exp.ColumnDef) -> None:
     kind = item.args.get("kind")
-    text = kind.sql(dialect="mysql").upper() if kind else ""
-    column = Column(item.name, kind_of(text))
-    numbers = [int(n) for n in re.findall(r"\d+", text)]
-    if column.kind == "text":
-        if text.startswith(("ENUM", "SET")):
-            column.choices = [part.name for part in kind.expressions]
-        elif "CHAR" in text and numbers:
-            column.length = numbers[0]
-    if column.kind == "real" and text.startswith(("DEC", "NUM", "FIXED")) and numbers:
-        column.scale = numbers[1] if len(numbers) > 1 else 0
-        column.kind = "real" if column.scale else "int"
-    column.unsigned = "UNSIGNED" in text or text.startswith("U")
+    column = _typed(item.name, kind.sql(dialect="mysql").upper() if kind else "")
+    if column.kind == "text" and kind and kind.sql(dialect="mysql").upper().startswith(("ENUM", "SET")):
+        column.choices = [part.name for part in kind.expressions]
     for constraint in item.args.get("constraints") or []:
         rule = constraint.kind
         if isinstance(rule, exp.NotNullColumnConstraint):
@@ -158,6 +162,19 @@ def _add_column(table: Table, item: exp.ColumnDef) -> None:
             table.columns[item.name.lower()] = column
             _add_choices(table, rule.this)
     table.columns[item.name.lower()] = column
+
+
+def _typed(name: str, text: str) -> Column:
+    """A column of a type as written, in capitals."""
+    column = Column(name, kind_of(text))
+    numbers = [int(n) for n in re.findall(r"\d+", text)]
+    if column.kind == "text" and "CHAR" in text and numbers and not text.startswith(("ENUM", "SET")):
+        column.length = numbers[0]
+    if column.kind == "real" and text.startswith(("DEC", "NUM", "FIXED")) and numbers:
+        column.scale = numbers[1] if len(numbers) > 1 else 0
+        column.kind = "real" if column.scale else "int"
+    column.unsigned = "UNSIGNED" in text or text.startswith("U")
+    return column
 
 
 def _add_reference(table: Table, columns: tuple[str, ...], reference: exp.Expression | None) -> None:
