@@ -6,7 +6,7 @@ GENERATE = $(if $(MODEL),--model $(MODEL)) $(if $(ROWS),--rows "$(ROWS)") $(if $
 
 .DEFAULT_GOAL = help
 .NOTPARALLEL:
-.PHONY: help setup data format train merge generate judge report push lab smoke test lint clean doctor synthesize data-card push-data
+.PHONY: help setup data format train merge generate judge report score push lab smoke test lint clean doctor synthesize data-card push-data
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,9 @@ judge: setup  ## 5. verdicts: the LLM judge, execution accuracy, exact match
 
 report: setup  ## 6. the page with scores, intervals and failures
 	$(PY) -m scripts.report $(RECIPE)
+
+score: setup  ## both models on rows of your own (ROWS=), beside the test rows in the report
+	$(PY) -m scripts.score $(RECIPE) --rows "$(ROWS)"
 
 push: setup  ## 7. the adapter and its card to the Hub (HF_TOKEN and HUB_REPO=user/name), or just the folder
 	$(PY) -m scripts.push $(RECIPE)

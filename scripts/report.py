@@ -55,6 +55,8 @@ def main() -> None:
     verdicts = {model: read_verdicts(recipe, model) for model in MODELS}
     check_same_rows(recipe, verdicts)
     summary = summarise(recipe, verdicts, stage_seconds(recipe))
+    if others := other_rows(recipe):
+        summary["other_rows"] = others
     history = json.loads((recipe.run / "train" / "loss.json").read_text(encoding="utf-8"))
     plots = {"scores": draw_scores(summary), "loss": draw_loss(history)}
     for name, plot in plots.items():
@@ -78,6 +80,7 @@ def report_step(recipe: Recipe, folder: Path) -> Step:
             target = f"make {name.split('/')[0]} RECIPE={recipe.shown}"
             raise UserError(f"{shown(recipe.run / name)}: no such file; `{target}` makes it")
     made_from = {name: sha256(recipe.run / name) for name in INPUTS}
+    made_from["other rows"] = digest(other_rows(recipe))
     made_from["page"] = digest([sha256(PAGE), sha256(Path(__file__))])
     made_from["recipe"] = digest([recipe.title, recipe.model, recipe.generate.column, recipe.judge.model_dump()])
     names = ("summary.json", "summary.txt", "scores.png", "loss.png", "report.html")
@@ -120,6 +123,12 @@ def stage_seconds(recipe: Recipe) -> dict[str, float]:
         if name.endswith("manifest.json"):
             seconds[name.split("/")[0]] += json.loads((recipe.run / name).read_text(encoding="utf-8"))["seconds"]
     return {stage: round(spent, 1) for stage, spent in seconds.items()}
+
+
+def other_rows(recipe: Recipe) -> dict[str, dict]:
+    """Scores on other rows than the test rows (`make score`), by the name of their file: those of each model."""
+    files = sorted((recipe.run / "score").glob("*/score.json"))
+    return {path.parent.name: json.loads(path.read_text(encoding="utf-8"))["models"] for path in files}
 
 
 def measures_of(recipe: Recipe) -> dict[str, str]:

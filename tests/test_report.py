@@ -259,3 +259,17 @@ def test_durations_are_written_for_people(seconds, text):
 )
 def test_text_that_could_disguise_itself_is_made_visible(text, seen):
     assert report.visible(text) == seen
+
+
+def test_rows_that_were_scored_besides_stand_in_summary_and_page(recipe, monkeypatch):
+    write_run(recipe.run, {"base": BASE, "tuned": TUNED})
+    folder = run_main(recipe, monkeypatch)
+    assert "other_rows" not in json.loads((folder / "summary.json").read_text())
+    one = {"correct": 3, "n": 8, "rate": 0.375, "ci95": [0.137, 0.694], "unscored": 0}
+    other = recipe.run / "score" / "<b>zoo" / "score.json"
+    other.parent.mkdir(parents=True)
+    other.write_text(json.dumps({"models": {"base": one | {"correct": 0, "rate": 0.0}, "tuned": one}}))
+    run_main(recipe, monkeypatch)
+    assert json.loads((folder / "summary.json").read_text())["other_rows"]["<b>zoo"]["tuned"] == one
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "On other rows" in page and "37.5" in page and "&lt;b&gt;zoo" in page and "<b>zoo" not in page

@@ -98,6 +98,21 @@ def test_running_it_again_does_nothing(smoke_run: SmokeRun) -> None:
     assert {path: path.stat().st_mtime_ns for path in smoke_run.folder.rglob("*") if path.is_file()} == before
 
 
+def test_rows_of_ones_own_are_scored_for_both_models(smoke_run: SmokeRun, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(smoke_run.runs, runs)
+    mine = tmp_path / "mine.jsonl"
+    mine.write_text("".join(json.dumps(row) + "\n" for row in rows(smoke_run.folder / "data/test.jsonl")[:2]))
+    done = stage(runs, "score", "--rows", str(mine))
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"mine.jsonl, tuned: [\d.]+ % \(\d of 2;", done.stdout)
+    folder = runs / smoke_run.folder.relative_to(smoke_run.runs) / "score/mine"
+    found = json.loads((folder / "score.json").read_text())["models"]
+    right = sum(row["execution"] == "yes" for row in rows(folder / "tuned-execution.jsonl"))
+    assert found["tuned"]["correct"] == right and found["base"]["n"] == 2
+    assert [row["id"] for row in rows(folder / "base.jsonl")] == [row["id"] for row in rows(mine)]
+
+
 def test_rows_of_ones_own_are_answered(smoke_run: SmokeRun, tmp_path: Path) -> None:
     mine, out = tmp_path / "mine.jsonl", tmp_path / "out.jsonl"
     row = {"id": "mine-1", "context": "CREATE TABLE cats (name TEXT, age INT);", "question": "고양이 {몇} 마리 $1?"}

@@ -1,0 +1,64 @@
+"""Base and tuned model on rows of your own: `score/<file's name>/score.json`, which the report then shows too.
+
+    python -m scripts.score recipes/ko_text2sql/smollm2-135m-cpu.yaml --rows my_rows.jsonl
+
+Any JSON lines with `id`, what the prompt needs and a gold `answer`. Both models answer, and the judge's execution measure
+says which answers are right. A second run on the same rows does nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from scripts.generate import MODELS, generate
+from scripts.judge import call
+from scripts.recipe import Recipe, UserError, load_recipe, run_main, shown
+from scripts.report import interval, percent, score
+from scripts.runs import Step, digest, need_columns, read_jsonl, sha256, written_last
+
+MEASURE = "execution"  # the one that needs nothing but the rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("recipe", help="the recipe's YAML file")
+    parser.add_argument(
+        "--rows", type=Path, required=True, help="JSON lines with id, the template's columns and answer"
+    )
+    args = parser.parse_args()
+    recipe = load_recipe(args.recipe)
+    if MEASURE not in recipe.judge.verdicts:
+        raise UserError(f"{recipe.shown}: judge.verdicts: no {MEASURE}, by which rows are scored")
+    rows = read_jsonl(args.rows, "you; see README.md")
+    need_columns(rows, ["id", "answer"], args.rows)
+    folder = recipe.run / "score" / args.rows.stem
+    for model in MODELS:
+        generate(recipe, model, args.rows, folder / f"{model}.jsonl")
+    step = score_step(recipe, folder)
+    if not step.fresh():
+        models = {model: judged(recipe, folder, model) for model in MODELS}
+        with written_last(folder / "score.json") as file:
+            json.dump({"rows": args.rows.name, "sha256": sha256(args.rows), "models": models}, file, indent=2)
+        step.finish()
+    for model, one in json.loads((folder / "score.json").read_text(encoding="utf-8"))["models"].items():
+        print(f"{args.rows.name}, {model}: {percent(one['rate'])} ({one['correct']} of {one['n']}; {interval(one)})")
+
+
+def score_step(recipe: Recipe, folder: Path) -> Step:
+    made_from = {model: sha256(folder / f"{model}.jsonl") for model in MODELS}
+    made_from["judge"] = digest(recipe.judge.model_dump(exclude={"breakdown"}))
+    return Step(folder / "manifest.json", made_from, [folder / "score.json"])
+
+
+def judged(recipe: Recipe, folder: Path, model: str) -> dict:
+    """One model's answers by execution: correct, n, rate, ci95, unscored."""
+    answers, out = folder / f"{model}.jsonl", folder / f"{model}-{MEASURE}.jsonl"
+    options = ["--prediction", recipe.generate.column, "--dialect", recipe.judge.dialect]
+    call(MEASURE, str(answers), "--out", str(out), *options, "--instances", str(recipe.judge.instances))
+    return score([row[MEASURE] for row in read_jsonl(out, f"make score ROWS={shown(answers)}")])
+
+
+if __name__ == "__main__":
+    run_main(main)
