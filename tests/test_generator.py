@@ -22,6 +22,7 @@ sys.path[:0] = [
 from judge.execution import run_golds  # noqa: E402
 
 from recipes.ko_text2sql import korean  # noqa: E402
+from recipes.ko_text2sql.disguise import pool  # noqa: E402
 from recipes.ko_text2sql.domains import ddl, load_domains  # noqa: E402
 from recipes.ko_text2sql.generator import SHARE, fill, generate, plain  # noqa: E402
 from recipes.ko_text2sql.patterns import lift  # noqa: E402
@@ -347,6 +348,18 @@ def test_what_only_says_how_to_compute_stays_while_the_number_asked_for_changes(
 def test_the_two_sides_of_a_set_operation_go_on_giving_the_same_kind_of_thing():
     for instance in _instances("이메일은 있는데 후기는 안 쓴 고객 번호", "SELECT customer_id FROM customers WHERE email IS NOT NULL EXCEPT SELECT customer_id FROM reviews"):  # fmt: skip
         assert instance.sql().startswith("SELECT customer_id ") and instance.columns == {}
+
+
+def test_no_hand_written_query_makes_a_result_name_that_a_schema_may_be_given(patterns):
+    """A column called like the alias that it is grouped by would change the query."""
+    given = set(pool())
+    for domain in load_domains().values():
+        for about in domain["tables"].values():
+            for column, described in about["columns"].items():
+                given |= {column, *described.get("english", ())}
+    for pattern in patterns:
+        made = {node.alias for node in sqlglot.parse_one(pattern.row["answer"], read="mysql").find_all(exp.Alias)}
+        assert not made & given, pattern.row
 
 
 def test_a_rows_own_names_are_not_missing_from_its_prompt():
