@@ -372,3 +372,44 @@ def test_a_rows_own_names_are_not_missing_from_its_prompt():
 def test_too_few_questions_for_the_rows_asked_for_is_an_error_with_a_remedy(patterns):
     with pytest.raises(ValueError, match=r"lower data\.train_rows"):
         generate(patterns[:3], 2000, 0)
+
+
+def test_rows_in_sqlite_have_its_types_and_functions_and_run_there():
+    rows = make(seed=2, train_rows=300, sqlite_share=1.0)["train"]
+    assert {row["dialect"] for row in rows} == {"sqlite"}
+    text = " ".join(row["context"] + row["answer"] for row in rows)
+    assert not re.search(r"VARCHAR|DECIMAL|\bINT\b|YEAR\(|MONTH\(", text) and "strftime('%Y'" in text
+    assert all(parse_tables(row["context"]) for row in rows)
+    dated = [row for row in rows if "strftime" in row["answer"]]
+    assert [run.error for run in run_golds(dated, instances=4, dialect="sqlite") if run.error] == []
+    some = make(seed=2, train_rows=300, sqlite_share=0.3)["train"]
+    assert 50 < sum("dialect" in row for row in some) < 130
+
+
+def test_contexts_show_one_to_six_tables(splits):
+    shown = Counter(len(parse_tables(row["context"])) for row in splits["train"])
+    assert set(shown) == {1, 2, 3, 4, 5, 6}, shown
+
+
+def test_dependent_values_are_not_exchanged():
+    question, answer = (
+        "축구팀 골키퍼 이름",
+        (
+            "SELECT athletes.name FROM athletes JOIN teams ON athletes.team_id = teams.team_id "
+            "WHERE teams.sport = '축구' AND athletes.position = '골키퍼'"
+        ),
+    )
+    assert all("'축구'" in i.sql() and "'골키퍼'" in i.sql() for i in _instances(question, answer, "sports"))
+
+
+def test_names_and_values_are_those_that_a_parser_finds(patterns):
+    from recipes.ko_text2sql.queries import is_form, own_names
+    from recipes.ko_text2sql.rows import names_and_values
+
+    for pattern in patterns:
+        tree = sqlglot.parse_one(pattern.row["answer"], read="mysql")
+        tables, columns, values = names_and_values(pattern.row["answer"])
+        own = own_names(tree)
+        assert set(tables) == {table.name for table in tree.find_all(exp.Table)} - own, pattern.row
+        assert set(columns) == {c.name for c in tree.find_all(exp.Column)} - {"", "*"} - own, pattern.row
+        assert set(values) == {str(v.this) for v in tree.find_all(exp.Literal) if not is_form(v)}, pattern.row

@@ -17,7 +17,7 @@ from random import Random
 
 from recipes.ko_text2sql import korean
 from recipes.ko_text2sql.paraphrase import DOUBLED, paraphrase
-from recipes.ko_text2sql.patterns import Pattern, Slot, grammar
+from recipes.ko_text2sql.patterns import DATE, Pattern, Slot, grammar
 from recipes.ko_text2sql.queries import Constant
 from scripts.recipe import UserError
 
@@ -118,8 +118,8 @@ def _new(pattern: Pattern, dice: Random, seen: set[str]) -> Instance | None:
 
 
 def plain(question: str) -> str:
-    """A question without what makes no new row: spaces and marks."""
-    return re.sub(r"[\s?!.,~…]", "", question)
+    """A question without what makes no new row: spaces, marks and capitals."""
+    return re.sub(r"[\W_]", "", question.casefold())
 
 
 def as_written(pattern: Pattern) -> Instance:
@@ -154,7 +154,7 @@ def fill(pattern: Pattern, dice: Random, rephrased: bool = True) -> Instance | N
     wanted = {at for at, _ in chosen}
     question = _render(pattern, new, wanted, dice)
     values = [texts[at].strip("'") if at in texts else c.text for at, c in enumerate(pattern.constants) if c.is_string]
-    values = [value.strip("%_") for value in values]
+    values = [value.strip("%_") for value in values if not DATE.fullmatch(value)]  # a date may be written otherwise
     if rephrased:
         question = paraphrase(question, pattern.row["answer"], pattern.domain, values, dice)
     if DOUBLED.search(question) and not DOUBLED.search(pattern.row["question"]):

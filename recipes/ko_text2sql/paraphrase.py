@@ -93,14 +93,14 @@ def paraphrase(question: str, query: str, domain: dict, values: list[str], dice:
         text = _english(text, dice)
     text = marked(text, covered)
     register = "polite" if rules()["polite"].search(text) else "casual" if rules()["casual"].search(text) else "noun"
-    if dice.random() < shares["front"] and not rules()["no_front"].search(text):
-        text = f"{dice.choice(rules()['fronts'][register])} {text}"
-    elif dice.random() < shares["back"] and not rules()["no_back"].search(text):
-        text = f"{text} {dice.choice(rules()['backs'][register])}"
     if dice.random() < shares["typo"]:
         text = _typo(text, dice)
     if dice.random() < shares["space"]:
         text = _joined(text, dice)
+    if dice.random() < shares["front"] and not rules()["no_front"].search(text):
+        text = f"{dice.choice(rules()['fronts'][register])} {text}"
+    elif dice.random() < shares["back"] and not rules()["no_back"].search(text):
+        text = f"{text} {dice.choice(rules()['backs'][register])}"
     return _uncovered(text, covered)
 
 

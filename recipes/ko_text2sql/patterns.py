@@ -221,12 +221,13 @@ def _mentions(pattern: Pattern, text: str) -> Iterator[Slot]:
         led = before is not None and gap in (" ", "의 ", "")  # 상품 이름 is no 상품 상품명
         led = led or re.sub("의? $", "", text[:start]).endswith(_nouns(pattern.domain))  # 소속팀 이름
         suffixed = re.match(r"별|마다|순", text[end:]) is not None
+        described = re.search(r"[른은긴] $", text[:start]) is not None  # 가장 이른 입원일 is no 가장 이른 입원한 날
         names = () if column and led else tuple(
             other for other in of["korean"]
             if (other == word or not rules["records"].search(other) or rules["records"].search(word)) and other not in rules["never_fill"] and other not in rules["action_nouns"] and (len(other) > 1 or other in rules["short_names"])
             and all(sense == (table, column) or sense[0] not in shown for sense in meanings[other])
             and (not column or not _has(word, tables[table]) or _has(other, tables[table]))
-            and not (suffixed and (rules["clause"].search(other) or other.endswith("별")))
+            and not ((suffixed or described) and (rules["clause"].search(other) or other.endswith("별")))
         )  # fmt: skip
         once = sum((table, column) in meanings[other] for _, _, other in found) == 1
         others = tuple(_exchangeable(pattern, text, table, column, word, meanings, led)) if column and once else ()

@@ -32,6 +32,7 @@ from recipes.ko_text2sql.shorthand import shorten
 from scripts.parallel import mapped
 
 TEST_DOMAIN = "game"
+LITERAL = re.compile(r"'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b")
 MOST_TABLES = 6  # that a context shows
 DISTRACTORS = [1, 1, 1, 2, 2, 3, 5]  # how many tables a query doesn't read are shown, where any are
 CHUNK = 256  # rows a task where prompts are tried on all cores
@@ -127,16 +128,35 @@ def missing_from_prompt(row: dict) -> list[str]:
     """The tables, columns and values of a row's query, in shorthand, that its short prompt does not show."""
     gloss = hint(row["question"], row["context"])
     schema = focus(gloss, row["context"])
-    query = sqlglot.parse_one(shorten(row["answer"], row["context"]), read="mysql")
-    own = own_names(query)
-    tables = [t.name for t in query.find_all(exp.Table) if t.name not in own and f"{t.name}(" not in schema]
-    shown = set(re.findall(r"\w+", schema)) | own
-    columns = [column.name for column in query.find_all(exp.Column) if column.name not in (*shown, "", "*")]
-    values = [str(value.this).strip("%") for value in query.find_all(exp.Literal) if not is_form(value)]
+    tables, columns, values = names_and_values(shorten(row["answer"], row["context"]))
+    tables = [table for table in tables if f"{table}(" not in schema]
+    shown = set(re.findall(r"\w+", schema))
+    columns = [column for column in columns if column not in shown]
+    values = [value.strip("%") for value in values]
     # A year's or month's bounds are written out from what the prompt says; 0 and 1 are how flags and "one" are said.
     dates = [value for value in values if re.fullmatch(r"\d{4}-\d\d-\d\d.*", value)]
     said = [value for value in values if value not in ("0", "1") and value not in dates]
     return tables + columns + [value for value in said if value not in gloss]
+
+
+def names_and_values(query: str) -> tuple[list[str], list[str], list[str]]:
+    """The tables, columns and literals of a query; by signs alone where it is plain enough, six times as fast.
+
+    Names that the query makes itself and constants that only its form needs are none of them.
+    """
+    if re.search(r" AS |WITH |CASE |EXISTS |100|[a-z]\w* T\d", query):
+        tree = sqlglot.parse_one(query, read="mysql")
+        own = own_names(tree)
+        return (
+            [table.name for table in tree.find_all(exp.Table) if table.name not in own],
+            [column.name for column in tree.find_all(exp.Column) if column.name not in (*own, "", "*")],
+            [str(value.this) for value in tree.find_all(exp.Literal) if not is_form(value)],
+        )
+    values = [(text[1:-1].replace("''", "'") if text[0] == "'" else text) for text in LITERAL.findall(query)]
+    bare = LITERAL.sub(" ", query)
+    tables = re.findall(r"\b(?:FROM|JOIN) (\w+)", bare)
+    columns = [name for name in re.findall(r"(?<!FROM )(?<!JOIN )\b[a-z_]\w*\b(?!\.)", bare)]
+    return tables, columns, values
 
 
 def read(path: Path) -> list[dict]:
