@@ -21,7 +21,8 @@ from scripts.generate import MODELS
 from scripts.recipe import Recipe, UserError, load_recipe, run_main, shown
 from scripts.runs import Step, digest, sha256
 
-JUDGE = [sys.executable, "-m", "judge"]
+# With a pipe as its input, which the system closes however this process ends, none of them outlives it.
+JUDGE = [sys.executable, "-m", "judge", "--with-parent"]
 
 
 def main() -> None:
@@ -68,7 +69,7 @@ def endpoint(recipe: Recipe) -> Iterator[str]:
         yield url
         return
     words = ["serve", "--port", "0", "--dialect", recipe.judge.dialect, "--instances", str(recipe.judge.instances)]
-    server = subprocess.Popen([*JUDGE, *words], stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen([*JUDGE, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         line = server.stdout.readline()
         if not line.startswith("listening on "):
@@ -105,7 +106,8 @@ def judge_model(recipe: Recipe, answers: Path, folder: Path, url: str) -> None:
 
 def call(*words: str, also_fine: tuple[int, ...] = (), quiet: bool = False) -> None:
     out = subprocess.DEVNULL if quiet else None
-    code = subprocess.run([*JUDGE, *words], stdout=out, check=False).returncode
+    with subprocess.Popen([*JUDGE, *words], stdin=subprocess.PIPE, stdout=out) as process:
+        code = process.wait()
     if code and code not in also_fine:
         raise UserError(f"`judge {words[0]}` stopped with code {code} (see above); the same command goes on from here")
 

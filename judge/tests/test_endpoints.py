@@ -1,6 +1,7 @@
 """Addresses and dialects of OpenAI-compatible endpoints, and structured output where they have it."""
 
 import json
+import sys
 
 import pytest
 from fake_judge import fake_judge, write_requests
@@ -93,3 +94,41 @@ def test_the_delay_that_gemini_writes_into_its_error_is_waited_for(tmp_path):
     with fake_judge({"a": [(429, [{"error": error}], {})]}) as fake:
         assert run_requests(requests, tmp_path / "out.jsonl", base_url=fake.url, first_pause=0.01).answered == 1
     assert fake.calls[1][1] - fake.calls[0][1] >= 0.99
+
+
+def test_an_address_outside_goes_through_the_proxy_of_the_environment_with_its_password(tmp_path, monkeypatch):
+    requests = write_requests(tmp_path / "requests.jsonl", ["a"])
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with fake_judge() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/v1").replace("//", "//user:pass@"))
+        outside = "http://judge.invalid/v1"
+        assert run_requests(requests, tmp_path / "out.jsonl", base_url=outside, api_key="key-0123456789").answered == 1
+    assert proxy.paths == ["http://judge.invalid/v1/chat/completions"]
+    assert proxy.headers[0]["Proxy-Authorization"] == "Basic dXNlcjpwYXNz"  # user:pass
+    assert proxy.headers[0]["Authorization"] == "Bearer key-0123456789"
+
+
+def test_a_password_in_the_address_is_sent_as_such_and_kept_nowhere(tmp_path):
+    requests = write_requests(tmp_path / "requests.jsonl", ["a"])
+    with fake_judge({"a": [(400, {"error": {"message": "no"}}, {})]}) as fake:
+        outcome = run_requests(requests, tmp_path / "out.jsonl", base_url=fake.url.replace("//", "//user:p%40ss@"))
+    assert outcome.failed == 1
+    assert fake.headers[0]["Authorization"] == "Basic dXNlcjpwQHNz"  # user:p@ss
+    assert fake.headers[0].get_all("Host") == [fake.url.split("/")[2]]
+    assert not any("p%40ss" in path.read_text() or "p@ss" in path.read_text() for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_redirect_is_followed_with_the_body(tmp_path, status):
+    requests = write_requests(tmp_path / "requests.jsonl", ["a"])
+    with fake_judge({"a": [(status, "", {"location": "/elsewhere"})]}) as fake:
+        assert run_requests(requests, tmp_path / "out.jsonl", base_url=fake.url).answered == 1
+    assert fake.paths == ["/v1/chat/completions", "/elsewhere"] and fake.prompts() == ["a", "a"]
+
+
+def test_without_uvloop_it_runs_on_pythons_own_loop(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    requests = write_requests(tmp_path / "requests.jsonl", ["a", "b"])
+    with fake_judge() as fake:
+        assert run_requests(requests, tmp_path / "out.jsonl", base_url=fake.url).answered == 2

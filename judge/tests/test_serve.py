@@ -3,6 +3,7 @@
 import asyncio
 import json
 import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -305,3 +306,25 @@ def test_on_the_command_line_it_says_where_it_listens_and_a_port_in_use_is_one_l
         assert error.startswith(f"judge: cannot listen on 127.0.0.1:{port}: Address already in use; choose another")
         server.terminate()
         assert server.wait(timeout=60) in (0, -15, 143)
+
+
+PARENT = """
+import subprocess, sys, time
+server = subprocess.Popen([*sys.argv[1:]], stdin=subprocess.PIPE)
+time.sleep(600)
+"""
+
+
+def test_with_parent_it_ends_when_the_program_that_started_it_is_killed():
+    given = command("--with-parent", "serve", "--port", 0)
+    given["args"] = [sys.executable, "-c", PARENT, *given["args"]]
+    with started(**given) as parent:
+        url = parent.stdout.readline().split()[-1]
+        with openai.OpenAI(api_key="none", base_url=url, max_retries=0) as client:
+            assert client.models.list().data
+        parent.kill()
+        # The server holds the other end of this pipe: it is at its end once the server is gone too.
+        assert parent.stdout.read() == ""
+        gone = openai.OpenAI(api_key="none", base_url=url, max_retries=0)
+        with gone as client, pytest.raises(openai.APIConnectionError):
+            client.models.list()

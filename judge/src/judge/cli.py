@@ -1,6 +1,8 @@
 """The command line: judge requests, run, csv, execution, exact, serve."""
 
+import os
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +30,26 @@ Seed = Annotated[int, typer.Option(help="Seed of the databases' contents.")]
 
 def example(*lines: str) -> str:
     return "\b\nExample:\n" + "\n".join("  " + line for line in lines)
+
+
+@app.callback()
+def every_command(
+    with_parent: Annotated[
+        bool,
+        typer.Option(
+            "--with-parent", help="End at once when standard input closes: for a program that starts this one."
+        ),
+    ] = False,
+) -> None:
+    if with_parent:
+        threading.Thread(target=_end_with_input, daemon=True).start()
+
+
+def _end_with_input() -> None:
+    """However the program that holds the other end of the pipe ends, by SIGKILL too, the system closes it."""
+    while os.read(0, 4096):
+        pass
+    os._exit(1)  # as by a kill, which every command must bear; a worker ends when its own input closes
 
 
 @app.command(

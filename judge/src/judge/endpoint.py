@@ -1,9 +1,9 @@
 """One OpenAI-compatible endpoint: its address, and one attempt to get an answer from it."""
 
-import asyncio
 import json
 import os
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -122,31 +122,46 @@ class Endpoint:
     async def __aenter__(self) -> "Endpoint":
         import openai
 
-        # openai is built on httpx or, since 3, on httpx2; its client tells which.
-        home = next(kind for kind in openai.DefaultAioHttpClient.__mro__ if kind.__name__ == "AsyncClient")
-        self._library = import_module(home.__module__.partition(".")[0])
-        timeout = openai.Timeout(self.timeout, connect=self.connect_timeout)
         try:
-            self._http = openai.DefaultAioHttpClient(
-                timeout=timeout,
+            http = openai.DefaultAioHttpClient(
+                timeout=openai.Timeout(self.timeout, connect=self.connect_timeout),
                 # A proxy set for the outside world must not get what is meant for this machine.
                 trust_env=not is_loopback(self.url),
-                limits=self._library.Limits(
+                limits=_library(openai).Limits(
                     max_connections=self.connections, max_keepalive_connections=self.connections, keepalive_expiry=30
                 ),
             )
         except RuntimeError:
             raise UserError("judge run needs aiohttp: pip install 'openai[aiohttp]'") from None
-        self._client = openai.AsyncOpenAI(api_key=self.key, base_url=self.url, max_retries=0, http_client=self._http)
-        # The client's own headers and connections, but each request made once and its answer left unparsed:
-        # through `chat.completions.create` the client takes twice the time, which halves what one core can send.
+        self._client = openai.AsyncOpenAI(api_key=self.key, base_url=self.url, max_retries=0, http_client=http)
         own = self._client.default_headers
         headers = {name: str(own[name]) for name in ("Accept", "Content-Type", "User-Agent")}
         headers |= {"api-key": self.key} if is_azure(self.url) else {"Authorization": f"Bearer {self.key}"}
-        self._headers = self._library.Headers(headers, encoding="utf-8")
-        self._address = self._library.URL(self.url)
-        self._extensions = {"timeout": timeout.as_dict()}
+        self._use_session(http, _library(openai).URL(self.url), headers)
         return self
+
+    def _use_session(self, http: Any, url: Any, headers: dict[str, str]) -> None:
+        """Send on the aiohttp session beneath the SDK's client: its connections, TLS, limits and proxy.
+
+        A request and a response object of the SDK for each attempt cost more than the attempt itself: without
+        them one core sends more than twice as many.
+        """
+        import aiohttp
+        import yarl
+
+        transport = http._transport_for_url(url)
+        transport.client = self._session = transport.get_client()
+        self._address = yarl.URL(str(url.copy_with(userinfo=b"")), encoded=True)
+        if url.userinfo:  # a gateway's own password, which leaves no room for a key
+            headers["Authorization"] = "Basic " + b64encode(f"{url.username}:{url.password}".encode()).decode()
+        self._options: dict[str, Any] = {
+            "headers": headers,
+            "timeout": aiohttp.ClientTimeout(total=self.timeout, sock_connect=self.connect_timeout),
+        }
+        if proxy := transport.proxy:
+            name, password = proxy.auth or (None, None)
+            self._options["proxy"] = yarl.URL(str(proxy.url)).with_user(name).with_password(password)
+            self._options["proxy_headers"] = dict(proxy.headers)
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
@@ -166,27 +181,21 @@ class Endpoint:
                     return reply
 
     async def _attempt(self, request: dict[str, Any]) -> Reply:
+        import aiohttp
+
         try:
             body = json.dumps(request, allow_nan=False).encode()
-            sent = self._library.Request(
-                "POST", self._address, headers=self._headers, content=body, extensions=self._extensions
-            )
-            async with asyncio.timeout(self.timeout):
-                answer = await self._http.send(sent, follow_redirects=True)
-        except TimeoutError:
-            raise self._too_late() from None
-        except self._library.RequestError as error:
-            # The aiohttp transport calls every failed connection a timeout; the error beneath knows better.
-            beneath = error.__cause__ or error
-            if isinstance(beneath, TimeoutError | self._library.TimeoutException):
-                raise self._too_late(connecting="Connect" in type(beneath).__name__) from None
-            said = self.redact(_cause(error))
-            raise Failure(f"connection failed: {said}", "retry", reached=False) from None
+            async with self._session.post(self._address, data=body, **self._options) as answer:
+                content = await answer.read()
+        except TimeoutError as error:
+            raise self._too_late(connecting=isinstance(error, aiohttp.ConnectionTimeoutError)) from None
+        except aiohttp.ClientError as error:
+            raise Failure(f"connection failed: {self.redact(_cause(error))}", "retry", reached=False) from None
         except (TypeError, ValueError, RecursionError) as error:
             raise Failure(f"the request cannot be sent: {self.redact(str(error))}", "give up") from None
-        text = answer.content.decode("utf-8", "replace")
-        if answer.status_code >= 300:
-            raise self._refusal(answer.status_code, _json(text), answer.headers, text)
+        text = content.decode("utf-8", "replace")
+        if answer.status >= 300:
+            raise self._refusal(answer.status, _json(text), answer.headers, text)
         return self._read(text, answer.headers, chat="messages" in request)
 
     def _too_late(self, *, connecting: bool = False) -> Failure:
@@ -230,6 +239,12 @@ class Endpoint:
         """`text`, cut to 1000 characters, without the key or the like: servers quote what they refuse."""
         text = text.replace(self.key, "[key]") if self._secret() else text
         return re.sub(r"\bsk-[A-Za-z0-9_*-]{4,}", "[key]", text)[:1000]
+
+
+def _library(openai: Any) -> Any:
+    """httpx or, since openai 3, httpx2: what its client is built on."""
+    home = next(kind for kind in openai.DefaultAioHttpClient.__mro__ if kind.__name__ == "AsyncClient")
+    return import_module(home.__module__.partition(".")[0])
 
 
 def _json(text: str) -> Any:

@@ -8,13 +8,15 @@ takes the flags of the OpenAI cookbook's well-known parallel processor script, w
 
 import argparse
 import asyncio
+import gc
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from judge.cache import MODES, Cache
 from judge.endpoint import CHAT, OPENAI_URL, Endpoint, endpoint_name, is_loopback, resolve_url
@@ -129,7 +131,7 @@ def run_requests(
         gate = Gate(rpm=rpm, tpm=tpm, concurrency=concurrency)
         sender = Sender(requests, gate, endpoint, journal, meter, store, max_attempts, encoding, first_pause, max_cost)
         if reused < requests.total:
-            _where_no_loop_runs(lambda: asyncio.run(sender.go()))
+            _where_no_loop_runs(lambda: _run(sender.go()))
         answered, failed = requests.count()
         if sender.stopped:
             failed = requests.total - answered
@@ -177,6 +179,20 @@ def _write(requests: RequestFile, journal: Journal, out: Path, failed: int, not_
                 bad.write(to_json([request, errors, metadata or {}]) + "\n")
     if not failed:
         failed_path(out).unlink(missing_ok=True)
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """asyncio.run, on uvloop where it is installed."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:  # the extra `fast`, which Windows has not
+        new_event_loop = None
+    gc.freeze()  # what is there already outlives the run: each look through all of it would stop the loop for long
+    try:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(work)
+    finally:
+        gc.unfreeze()
 
 
 def _where_no_loop_runs(work: Callable[[], None]) -> None:

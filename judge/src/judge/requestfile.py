@@ -38,6 +38,7 @@ class RequestFile:
     def __init__(self, path: str | Path, *, twins: bool = False) -> None:
         """`twins` also finds requests that are the same but for metadata, which a response cache needs."""
         self.path, self.twins = Path(path), twins
+        self._answers: list[tuple[int, int]] = []  # (place, number) that the index doesn't hold yet
         try:
             self._file = open(self.path, "rb")  # noqa: SIM115
         except FileNotFoundError:
@@ -131,8 +132,16 @@ class RequestFile:
         return changed.rowcount > 0
 
     def answered(self, number: int, place: int) -> None:
-        with self._said():
-            self._db.execute("UPDATE requests SET answer = ? WHERE number = ?", (place, number))
+        self._answers.append((place, number))
+        if len(self._answers) >= CHUNK:
+            self._flush()
+
+    def _flush(self) -> None:
+        """The index lags behind by less than a chunk; the journal, which outlives the run, does not."""
+        if self._answers:
+            with self._said():
+                self._db.executemany("UPDATE requests SET answer = ? WHERE number = ?", self._answers)
+            self._answers.clear()
 
     def failed(self, number: int, errors: list[dict[str, Any]]) -> None:
         with self._said():
@@ -140,10 +149,12 @@ class RequestFile:
 
     def count(self) -> tuple[int, int]:
         """How many are answered, and how many failed."""
+        self._flush()
         return self._db.execute("SELECT count(answer), count(errors) FROM requests").fetchone()
 
     def waiting(self) -> Iterator[list[Job]]:
         """The requests without an answer or a failure, in order, `CHUNK` at a time."""
+        self._flush()
         last = -1
         while rows := self._db.execute(
             "SELECT number, place, hex(key), twin FROM requests"
@@ -168,6 +179,7 @@ class RequestFile:
 
         `not_sent` is the error of those that were neither answered nor tried.
         """
+        self._flush()
         for place, answer, errors in self._db.execute("SELECT place, answer, errors FROM requests ORDER BY number"):
             request, metadata = self._read(place)
             response = None if answer is None else response_at(answer)

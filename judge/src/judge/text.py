@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+_dump = json.JSONEncoder(ensure_ascii=False).encode
 SURROGATE = re.compile("[\ud800-\udfff]")
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
@@ -110,8 +111,12 @@ def clean(text: str) -> str:
 
 def to_json(value: Any) -> str:
     """One line of JSON that UTF-8 can hold, Korean left readable."""
-    line = json.dumps(value, ensure_ascii=False)
-    return json.dumps(value) if SURROGATE.search(line) else line
+    line = _dump(value)
+    try:
+        line.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return json.dumps(value)
+    return line
 
 
 @contextmanager
