@@ -22,15 +22,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "judge" / "tests")]
 
-from judge.execution import execution_verdicts  # noqa: E402
-from judge.mutants import mutants  # noqa: E402
-from judge.queries import parse_query  # noqa: E402
-from judge.rowjudge import judge_row  # noqa: E402
-from judge.schema import parse_schema  # noqa: E402
-from judge.workers import cores  # noqa: E402
+from judge.execution import bench, execution_verdicts, sandbox  # noqa: E402
+from judge.execution.mutants import mutants  # noqa: E402
+from judge.execution.rowjudge import judge_row  # noqa: E402
+from judge.execution.workers import cores  # noqa: E402
+from judge.sql.queries import parse_query  # noqa: E402
+from judge.sql.schema import parse_schema  # noqa: E402
 from rewriting import rewritten  # noqa: E402
-
-from judge import bench, sandbox  # noqa: E402
 
 
 def main() -> None:

@@ -143,7 +143,7 @@ DDL = [
 
 @pytest.mark.parametrize("context", DDL)
 def test_names_read_by_signs_are_those_that_a_parser_reads(context: str) -> None:
-    from judge.schema import SchemaError, parse_schema
+    from judge.sql.schema import SchemaError, parse_schema
 
     try:
         schema = parse_schema(context)

@@ -182,7 +182,7 @@ def test_every_data_set_of_the_hand_out_is_tested() -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_a_data_set_loads_by_the_lines_of_the_hand_out(lab: Lab, name: str) -> None:
     from judge.exact import exact_match
-    from judge.schema import parse_schema
+    from judge.sql.schema import parse_schema
 
     FILES[name](lab)
     assert lab.run(SNIPPETS[name]) == (0, "")
@@ -215,7 +215,7 @@ def test_wikisql_columns_may_be_called_as_in_its_database_files(lab: Lab) -> Non
 
 
 def test_spiders_schema_has_its_keys_and_the_parsed_query_stays_behind(lab: Lab) -> None:
-    from judge.schema import parse_schema
+    from judge.sql.schema import parse_schema
 
     spider(lab)
     assert lab.run(SNIPPETS["Spider"])[0] == 0

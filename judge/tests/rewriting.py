@@ -1,12 +1,12 @@
-"""Meaning-preserving rewrites of a query: by hand-made rules (`judge.rewrites`) and by sqlglot's optimizer passes."""
+"""Meaning-preserving rewrites of a query: by hand-made rules (`judge.trust.rewrites`) and by sqlglot's optimizer passes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from judge.queries import parse_query
-from judge.rewrites import rewrites
-from judge.schema import parse_schema
+from judge.sql.queries import parse_query
+from judge.sql.schema import parse_schema
+from judge.trust.rewrites import rewrites
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer import (

@@ -5,9 +5,9 @@ import io
 import json
 
 import pytest
-from judge.agreement import agreement, pairing, show_agreement, show_pairing, visible
 from judge.cli import main
 from judge.text import UserError
+from judge.trust.agreement import agreement, pairing, show_agreement, show_pairing, visible
 
 VERDICTS = ("yes", "no", "unscored")
 

@@ -8,7 +8,6 @@ import json
 import re
 
 import pytest
-from judge.credulous import believes
 from judge.evaluation import (
     data_block,
     last_user_message,
@@ -21,6 +20,7 @@ from judge.evaluation import (
 from judge.parallel import run_requests
 from judge.results import parse_reply
 from judge.serve import running_server
+from judge.serve.credulous import believes
 from judge.text import clean, read_jsonl, write_jsonl
 
 WRONG = "SELECT id FROM players WHERE level >= 10"

@@ -11,7 +11,7 @@ import openai
 import pytest
 from fake_judge import command, lines_of, started
 from judge.batch import fetch, folder_of, state_path, status, submit, summary
-from judge.batch_files import read_items
+from judge.batch.files import read_items
 from judge.cli import main
 from judge.evaluation import requests_for_rows
 from judge.parallel import failed_path, run_requests
@@ -287,7 +287,7 @@ def test_a_kill_while_fetching_loses_nothing_and_the_next_fetch_ends_it(here, wh
 def test_a_create_without_an_answer_is_looked_for_before_it_is_tried_again(here, monkeypatch):
     """The server makes the batch and then breaks: the classic way to pay twice."""
     path = write(here / "r.jsonl", 2)
-    monkeypatch.setattr("judge.batch_client.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("judge.batch.client.time.sleep", lambda seconds: None)
     with provider() as server:
 
         def break_once(seen, moment):

@@ -56,7 +56,7 @@ def test_verdicts_on_a_cluster_are_the_same_as_without(cluster, rows, monkeypatc
 
 
 def test_rows_go_to_both_nodes_and_each_is_told_done_once(cluster, monkeypatch):
-    from judge import cluster as module
+    from judge.execution import cluster as module
 
     monkeypatch.setenv("RAY_ADDRESS", cluster)
 
@@ -75,7 +75,7 @@ def test_rows_go_to_both_nodes_and_each_is_told_done_once(cluster, monkeypatch):
 
 
 def test_a_node_that_lacks_the_package_gives_one_line(cluster, monkeypatch):
-    from judge import cluster as module
+    from judge.execution import cluster as module
 
     monkeypatch.setenv("RAY_ADDRESS", cluster)
     monkeypatch.setattr(module, "_judge", only_here)
@@ -118,4 +118,4 @@ def test_ray_is_not_imported_unless_it_is_asked_for(rows, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
     assert execution_verdicts(rows[:1], instances=1)[0]["execution"] == "yes"
-    assert find_spec("judge.cluster") is not None
+    assert find_spec("judge.execution.cluster") is not None

@@ -6,14 +6,14 @@ import random
 import time
 
 import pytest
-from judge.compare import agrees, expect, find_mapping, plain_rows
-from judge.dialect import to_sqlite
-from judge.functions import register
-from judge.hints import collect
-from judge.instances import make_instance, needed_tables
-from judge.queries import mentioned, parse_query
-from judge.sandbox import load, run
-from judge.schema import parse_schema
+from judge.execution.compare import agrees, expect, find_mapping, plain_rows
+from judge.execution.hints import collect
+from judge.execution.instances import make_instance, needed_tables
+from judge.execution.sandbox import load, run
+from judge.sql.dialect import to_sqlite
+from judge.sql.functions import register
+from judge.sql.queries import mentioned, parse_query
+from judge.sql.schema import parse_schema
 
 
 def same(gold, given, order=None, limit=None, offset=0):

@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 from fake_judge import command, completion, fake_judge, write_requests
-from judge.cost import estimate
 from judge.parallel import run_requests
-from judge.prices import parse_price
+from judge.processor.cost import estimate
+from judge.processor.prices import parse_price
 from judge.text import UserError
 
 USAGE = {"usage": {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}}

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 from fake_judge import fake_judge, write_requests
-from judge.endpoint import is_azure, resolve_url
 from judge.parallel import run_requests
+from judge.processor.endpoint import is_azure, resolve_url
 
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "verdict", "schema": {"type": "object"}}}
 OBJECT = {"type": "json_object"}

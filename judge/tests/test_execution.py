@@ -6,9 +6,9 @@ import os
 import time
 
 import pytest
-from judge.execution import OUTCOMES, execution_verdict, execution_verdicts, run_gold, run_golds
+from judge.execution import OUTCOMES, execution_verdict, execution_verdicts, run_gold, run_golds, workers
 
-from judge import execution, workers
+from judge import execution
 
 GAME = """
 -- 길드; 한 줄 주석

@@ -10,10 +10,10 @@ import openai
 import pytest
 from fake_judge import lines_of
 from judge.evaluation import reply_text, requests_for_rows
-from judge.faults import Faults, parse_faults
 from judge.parallel import run_requests
 from judge.serve import running_server
-from judge.serve_limits import Limits, Window
+from judge.serve.faults import Faults, parse_faults
+from judge.serve.limits import Limits, Window
 from judge.text import UserError, write_jsonl
 
 ROW = {

@@ -7,11 +7,9 @@ import sys
 import pytest
 from judge.cli import main
 from judge.evaluation import last_user_message, read_data_blocks
-from judge.execution import execution_verdicts
-from judge.heads import heads_for_rows, result_heads
+from judge.execution import execution_verdicts, heads
+from judge.execution.heads import heads_for_rows, result_heads
 from judge.text import UserError, write_jsonl
-
-from judge import heads
 
 CONTEXT = "CREATE TABLE players (id INT PRIMARY KEY, nickname VARCHAR(20), level INT);"
 GOLD = "SELECT nickname FROM players WHERE level > 10"

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 from fake_judge import command, completion, fake_judge, lines_of, write_requests
-from judge.journal import Journal
 from judge.parallel import run_requests
-from judge.requestfile import RequestFile
+from judge.processor.journal import Journal
+from judge.processor.requestfile import RequestFile
 from judge.text import UserError
 
 NO_KEY = {"OPENAI_API_KEY": "", "JUDGE_BASE_URL": "", "OPENAI_BASE_URL": ""}
@@ -133,7 +133,7 @@ def test_memory_does_not_grow_with_the_requests(tmp_path):
     requests = write_requests(tmp_path / "requests.jsonl", [f"{i} " + "x" * 3000 for i in range(20_000)])
     program = """
 import resource, sys
-from judge.requestfile import RequestFile
+from judge.processor.requestfile import RequestFile
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 file = RequestFile(sys.argv[1])
 number = sum(len(jobs) for jobs in file.waiting())

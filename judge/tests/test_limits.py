@@ -4,8 +4,8 @@ import random
 from collections import deque
 
 import pytest
-from judge.gate import retry_after
-from judge.limits import Bucket, Budget, duration
+from judge.processor.gate import retry_after
+from judge.processor.limits import Bucket, Budget, duration
 
 
 class Clock:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from judge.execution import execution_verdicts
-from judge.mutants import MOST, mutants
-from judge.queries import parse_query
-from judge.schema import parse_schema
+from judge.execution.mutants import MOST, mutants
+from judge.sql.queries import parse_query
+from judge.sql.schema import parse_schema
 
 DDL = """
 CREATE TABLE guilds (guild_id INT PRIMARY KEY, guild_name VARCHAR(30) NOT NULL, server VARCHAR(20), founded_on DATE);

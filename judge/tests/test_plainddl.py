@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from judge.plainddl import read_plain
-from judge.schema import parse_schema
+from judge.sql.plainddl import read_plain
+from judge.sql.schema import parse_schema
 
 from judge import schema as module
 

@@ -6,14 +6,14 @@ from collections import Counter
 import pytest
 from judge.cli import main
 from judge.execution import execution_verdicts
-from judge.fitness import probe_report
-from judge.probe import BAD, GOOD, make_probe, shares
-from judge.queries import parse_query
 from judge.results import read_verdicts
-from judge.rewrites import rewrites
-from judge.schema import parse_schema
 from judge.serve import running_server
+from judge.sql.queries import parse_query
+from judge.sql.schema import parse_schema
 from judge.text import UserError, write_jsonl
+from judge.trust.fitness import probe_report
+from judge.trust.probe import BAD, GOOD, make_probe, shares
+from judge.trust.rewrites import rewrites
 
 from judge import run_requests
 

@@ -8,8 +8,8 @@ import time
 
 import pytest
 from judge.execution import execution_verdicts
-from judge.sandbox import QueryFailed, borrow, give_back, load, run
-from judge.schema import parse_schema
+from judge.execution.sandbox import QueryFailed, borrow, give_back, load, run
+from judge.sql.schema import parse_schema
 
 DDL = "CREATE TABLE t (id INT PRIMARY KEY, name TEXT); CREATE TABLE u (id INT);"
 

@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import openai
 import pytest
 from fake_judge import command, lines_of, started
-from judge.answerers import KNOWN, Execution, make_answerer
 from judge.evaluation import load_rubric, make_request, requests_for_rows
 from judge.parallel import run_requests
 from judge.results import make_verdicts
 from judge.serve import MODEL, make_app, running_server
+from judge.serve.answerers import KNOWN, Execution, make_answerer
 from judge.text import UserError, write_jsonl
 
 SCHEMA = "CREATE TABLE players (player_id INT PRIMARY KEY, username VARCHAR(50), level INT);"

@@ -8,12 +8,12 @@ from decimal import Decimal
 
 import pytest
 from database_servers import PASSWORD, running
-from judge.queries import QueryError, parse_query
-from judge.sandbox import QueryFailed
-from judge.schema import parse_schema
-from judge.server_database import VARIABLE, refuse_password
-from judge.server_guard import Server, write_for
-from judge.server_values import plain_value
+from judge.databases.guard import Server, write_for
+from judge.databases.server import VARIABLE, refuse_password
+from judge.databases.values import plain_value
+from judge.execution.sandbox import QueryFailed
+from judge.sql.queries import QueryError, parse_query
+from judge.sql.schema import parse_schema
 from judge.text import UserError, write_jsonl
 
 GOLD = "SELECT username FROM players"
@@ -121,7 +121,7 @@ def server(request):
 
 
 def verdicts(url: str, pairs: list[tuple], **options) -> list[dict]:
-    from judge.server_database import server_verdicts
+    from judge.databases.server import server_verdicts
 
     rows = [{"id": n, "answer": gold, "gen_sql": prediction} for n, (gold, prediction) in enumerate(pairs)]
     return server_verdicts(rows, url, **{"timeout": 20, "workers": 1, **options})
@@ -179,7 +179,7 @@ def test_hostile_statements_end_in_time_with_a_reason_and_leave_nothing_behind(s
 
 
 def test_the_transaction_alone_keeps_a_role_that_may_write_from_writing(server):
-    from judge.server_database import run_on_server, transaction
+    from judge.databases.server import run_on_server, transaction
 
     kind, root, judge = server
     before = state(kind, root)
@@ -190,7 +190,7 @@ def test_the_transaction_alone_keeps_a_role_that_may_write_from_writing(server):
 
 
 def test_a_result_without_end_is_cut_off_on_the_way_and_its_connection_goes(server, monkeypatch):
-    from judge import server_database
+    from judge.databases import server as server_database
 
     kind, root, judge = server
     monkeypatch.setattr(server_database, "MAX_ROWS", 2000)
@@ -206,7 +206,8 @@ def test_a_result_without_end_is_cut_off_on_the_way_and_its_connection_goes(serv
 
 def test_gold_that_is_too_much_without_its_limit_is_judged_all_the_same(server, monkeypatch):
     """What LIMIT cuts is looked for in gold without it; where that has no end, the prediction is still run."""
-    from judge import onedatabase, server_database
+    from judge.databases import one as onedatabase
+    from judge.databases import server as server_database
 
     _, _, judge = server
     monkeypatch.setattr(server_database, "MAX_ROWS", 2000)
@@ -218,7 +219,7 @@ def test_gold_that_is_too_much_without_its_limit_is_judged_all_the_same(server, 
 
 
 def test_a_role_that_may_do_all_is_refused_and_one_that_may_write_is_told(server):
-    from judge.server_database import check_server, read_url
+    from judge.databases.server import check_server, read_url
 
     _, root, judge = server
     told: list[str] = []
@@ -269,7 +270,7 @@ def test_the_password_comes_from_a_variable_and_is_never_shown(server, tmp_path,
 
 def test_a_server_that_is_lost_on_the_way_blames_nobody(monkeypatch):
     """The first connection works, the rows' do not: unscored, the fault is not the prediction's."""
-    from judge import server_database
+    from judge.databases import server as server_database
 
     pytest.importorskip("sqlalchemy")
     pytest.importorskip("psycopg")
@@ -306,7 +307,7 @@ def test_a_url_without_a_password_may_stand_on_the_command_line(url):
 )
 def test_a_url_that_cannot_be_used_is_told_in_one_line_without_showing_it(url, said):
     pytest.importorskip("sqlalchemy")
-    from judge.server_database import read_url
+    from judge.databases.server import read_url
 
     with pytest.raises(UserError, match=said) as refused:
         read_url(url)

@@ -2,9 +2,9 @@
 
 import pytest
 from fake_judge import command, completion, fake_judge, lines_of, started, write_requests
-from judge.cache import default_folder
 from judge.parallel import report, run_requests
-from judge.prices import Price, parse_price, price_of, price_table
+from judge.processor.cache import default_folder
+from judge.processor.prices import Price, parse_price, price_of, price_table
 from judge.text import UserError
 
 USAGE = {"usage": {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}}

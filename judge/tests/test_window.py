@@ -1,7 +1,7 @@
 """How many requests are in flight, by a clock of its own and endpoints that bear so and so many."""
 
 import pytest
-from judge.window import Window
+from judge.processor.window import Window
 
 
 class Clock:

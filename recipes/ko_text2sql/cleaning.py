@@ -17,8 +17,8 @@ from functools import lru_cache
 
 from judge.exact import exact_match
 from judge.execution import GoldRun, run_gold
-from judge.queries import QueryError, parse_query
-from judge.schema import Schema, SchemaError, parse_schema
+from judge.sql.queries import QueryError, parse_query
+from judge.sql.schema import Schema, SchemaError, parse_schema
 from sqlglot import exp
 
 from recipes.ko_text2sql.agreement import disagreements

@@ -11,7 +11,7 @@ import logging
 from functools import lru_cache
 
 import sqlglot
-from judge.plainddl import read_plain
+from judge.sql.plainddl import read_plain
 from sqlglot import exp
 
 # sqlglot warns about each statement it keeps unread; a row's context is data, not something to warn of.

@@ -16,7 +16,7 @@ from random import Random
 import sqlglot
 from judge.extract import extract_sql
 from judge.hardness import hardness
-from judge.schema import SchemaError, parse_schema
+from judge.sql.schema import SchemaError, parse_schema
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 

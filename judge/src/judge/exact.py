@@ -6,7 +6,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from judge.spellings import number_ctes, one_spelling, spell_out_using
+from judge.sql.spellings import number_ctes, one_spelling, spell_out_using
 
 _SWAPPED = {exp.GT: exp.LT, exp.GTE: exp.LTE}
 _NEGATED = {

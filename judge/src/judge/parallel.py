@@ -18,18 +18,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from judge.cache import MODES, Cache
-from judge.endpoint import CHAT, OPENAI_URL, Endpoint, endpoint_name, is_loopback, resolve_url
-from judge.gate import Gate
-from judge.journal import Journal, set_aside
-from judge.meter import Meter
-from judge.prices import Price
-from judge.requestfile import RequestFile
-from judge.sending import Sender
+from judge.processor.cache import MODES, Cache
+from judge.processor.endpoint import CHAT, OPENAI_URL, Endpoint, endpoint_name, is_loopback, resolve_url
+from judge.processor.gate import Gate
+from judge.processor.journal import Journal, set_aside
+from judge.processor.meter import Meter
+from judge.processor.prices import Price
+from judge.processor.requestfile import RequestFile
+from judge.processor.sending import Sender
 from judge.text import UserError, finished_file, to_json
 from judge.tokens import load_encoding
 
-CONCURRENCY = 512  # the most in flight; how many of them are used is found out, see judge.window
+CONCURRENCY = 512  # the most in flight; how many of them are used is found out, see judge.processor.window
 
 
 @dataclass(frozen=True)

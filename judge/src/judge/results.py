@@ -19,7 +19,7 @@ from judge.text import (
     read_jsonl,
     read_rows,
 )
-from judge.votes import Vote, count_votes
+from judge.trust.votes import Vote, count_votes
 
 # The columns behind the row's own, in this order. `votes` stands there only where a row has several.
 MEASURES = (

@@ -1,0 +1,1 @@
+"""Reading SQL and DDL, and writing a query so that SQLite gives MySQL's answer."""
