@@ -5,10 +5,9 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from judge.sql import schema as module
 from judge.sql.plainddl import read_plain
 from judge.sql.schema import parse_schema
-
-from judge import schema as module
 
 PLAYERS = "CREATE TABLE players (\n  player_id INT PRIMARY KEY,\n  name VARCHAR(20) NOT NULL,\n  guild_id INT,\n  FOREIGN KEY (guild_id) REFERENCES guilds(guild_id)\n);"
 GUILDS = "CREATE TABLE guilds (\n  guild_id INT PRIMARY KEY AUTO_INCREMENT,\n  fee DECIMAL(4,1)\n);"
