@@ -61,7 +61,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_new_domain_is_one_yaml_file(folder: Path) -> None:
-    splits = make(seed=7, train_rows=4000, folder=folder)
+    splits = make(seed=7, train_rows=5000, folder=folder)
     rows = [row for row in splits["train"] if row["db_id"] == 91]
     assert len(rows) > 150 and len({row["question"] for row in rows}) > 0.95 * len(rows)
     runs = run_golds(rows, instances=6)
