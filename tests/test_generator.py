@@ -413,3 +413,9 @@ def test_names_and_values_are_those_that_a_parser_finds(patterns):
         assert set(tables) == {table.name for table in tree.find_all(exp.Table)} - own, pattern.row
         assert set(columns) == {c.name for c in tree.find_all(exp.Column)} - {"", "*"} - own, pattern.row
         assert set(values) == {str(v.this) for v in tree.find_all(exp.Literal) if not is_form(v)}, pattern.row
+
+
+def test_a_bound_beside_one_that_cannot_be_filled_stays_below_it():
+    question = "가격이 3만 원에서 4만 6천 원 사이인 상품 이름"
+    for instance in _instances(question, "SELECT name FROM products WHERE price BETWEEN 30000 AND 46000"):
+        assert "BETWEEN 30000 AND 46000" in instance.sql() and "3만 원에서 4만 6천 원" in instance.question

@@ -235,7 +235,10 @@ def _groups(pattern: Pattern) -> Iterator[list[int]]:
         if slot.kind in ("number", "date"):
             constant = pattern.constants[slot.constants[0]]
             groups.setdefault((constant.table, constant.column, constant.about), []).append(at)
-    yield from groups.values()
+    # Where one bound can't be filled (4만 6천), the other stays too: their order would be left to chance.
+    fixed = [pattern.constants[at] for slot in pattern.slots if slot.kind == "fixed" for at in slot.constants]
+    kept = {(constant.table, constant.column, constant.about) for constant in fixed if not constant.is_string}
+    yield from (group for key, group in groups.items() if key not in kept)
 
 
 def _fill_group(pattern: Pattern, group: list[int], dice: Random, new: dict[int, str], texts: dict[int, str]) -> None:

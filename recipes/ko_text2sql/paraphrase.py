@@ -22,7 +22,9 @@ RULES = Path(__file__).parent / "grammar" / "paraphrases.yaml"
 COVERS = 0xE000  # first of the private characters that stand for values
 UNITS = "만 원|원|점|명|개|살|세|회|건|시간|분|초|번|일|박|층|권|편|그램|킬로|학점|kg|cm|g"
 NUMBER = rf"(?<![\d.,년월~-])(?:\d[\d,]*(?:\.\d+)?[십백천만억]*(?: ?(?:{UNITS}))?)"
-DOUBLED = re.compile(r"(?<![가-힣])([가-힣]{2,}) \1|별별|\b(한|두|세|네) \2\b")  # 의사 의사들, 성별별: said by nobody
+DOUBLED = re.compile(
+    r"(?<![가-힣])([가-힣]{2,}) \1|별별|좀 좀|\b(한|두|세|네) \2\b"
+)  # 의사 의사들, 성별별: said by nobody
 _MARK = re.compile("<({})>".format("|".join(form for pair in korean.PAIRS for form in pair)))
 _GROUP = re.compile(r"\{(\w+)(?::(\w+))?\}")
 

@@ -116,9 +116,11 @@ def _columns(
             continue
         adjectives = shapes()["high_low"]
         high, low = adjectives.get(about.get("kind"), adjectives["other"])
-        # 상품 상품명 would be said by nobody
-        names = [name for name in about["korean"] if not any(word in name for word in tables[table]["korean"])]
-        named = {letter: (dice.choice(names or about["korean"]), column)}
+        # 상품 상품명 and 학과 과 이름 would be said by nobody
+        words = "|".join(sorted(tables[table]["korean"], key=len, reverse=True))
+        short = [re.sub(rf"^(?:{words}) ", "", name) for name in about["korean"]]
+        names = [name for name in short if not re.search(words, name)]
+        named = {letter: (dice.choice(names or short), column)}
         yield (table, column), named | {f"{letter}_high": (high, ""), f"{letter}_low": (low, "")}
 
 
