@@ -1,9 +1,13 @@
 """What a run costs: prices, --max-cost, and the response cache."""
 
+import asyncio
+from contextlib import suppress
+
 import pytest
 from fake_judge import command, completion, fake_judge, lines_of, started, write_requests
 from judge.parallel import report, run_requests
 from judge.processor.cache import default_folder
+from judge.processor.gate import Gate, Stopping
 from judge.processor.prices import Price, parse_price, price_of, price_table
 from judge.text import UserError
 
@@ -76,6 +80,26 @@ def test_max_cost_stops_before_it_is_passed_and_the_same_command_goes_on(tmp_pat
         again = run(tmp_path, prompts, fake, price=Price(10, 100, "--price"), max_cost=9)
         assert again.reused == outcome.answered and again.answered == 20 and len(fake.calls) == 20
     assert report(again, "x") == 0
+
+
+@pytest.mark.parametrize("at_once", [0, 1, 2, 3])
+def test_each_request_asks_whether_it_can_be_paid_for_however_many_answers_came_at_once(at_once):
+    async def leaving() -> int:
+        gate = Gate(rpm=None, tpm=None, concurrency=3)
+        gate.window.open()
+        gate.in_flight, answered = 3, 6  # of ten that can be paid for
+        gate.afford = lambda: answered + gate.in_flight < 10
+        for _ in range(at_once):
+            answered += 1
+            gate.answered()
+        left = 0
+        with suppress(TimeoutError, Stopping):
+            while True:
+                await asyncio.wait_for(gate.enter(lambda: 1), 0.2)
+                left += 1
+        return left
+
+    assert asyncio.run(leaving()) == min(at_once, 1)
 
 
 def test_max_cost_without_a_price_is_refused_before_anything_is_sent(tmp_path):

@@ -26,7 +26,8 @@ class Gate:
     """Lets requests leave one after another, in the order they asked.
 
     `rpm` and `tpm` None: no limit until the server's headers name one. `concurrency` is the most in flight,
-    of which `Window` makes what the endpoint bears.
+    of which `Window` makes what the endpoint bears. `afford` says whether one request more can be paid for besides
+    those in flight; each is asked about as it leaves, since many answers may be counted between two that leave.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Gate:
         self.resume_at = self.first_sent = -math.inf
         self._stopped, self._changed = asyncio.Event(), asyncio.Event()
         self._turn = asyncio.Lock()
+        self.afford: Callable[[], bool] = lambda: True
 
     async def enter(self, tokens: Callable[[], int]) -> None:
         """Return once the request may leave, its cost paid. `tokens` is asked only where they are limited."""
@@ -72,6 +74,9 @@ class Gate:
                 return alone
             self.window.open()
             return 0.0 if not self.window.full(self.in_flight) else math.inf
+        if not self.afford():
+            self.stop()
+            raise Stopping
         costs = self.requests.wait(1), self.tokens.wait(tokens()) if limit else 0.0
         return max(0.0, self.resume_at - self.clock(), *costs)
 

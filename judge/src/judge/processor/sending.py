@@ -51,6 +51,7 @@ class Sender:
 
     async def go(self) -> None:
         self._watch_signals()
+        self.gate.afford = self._can_pay
         try:
             async with self.endpoint:
                 await self._send_all()
@@ -150,12 +151,14 @@ class Sender:
         self.meter.answered(job.request, reply.response)
         if self.cache:
             self.cache.put(self._cache_key(job), reply.text)
-        if self.max_cost is not None and self.meter.spent is not None:
-            # What is on its way is paid for too.
-            coming = (self.gate.in_flight + 1) * self.meter.mean()
-            if self.meter.left and self.meter.spent + coming > self.max_cost:
-                self.limited = f"stopped at --max-cost {self.max_cost:g}"
-                self.gate.stop()
+
+    def _can_pay(self) -> bool:
+        """Whether another request stays within --max-cost; those on their way are paid for too."""
+        coming = (self.gate.in_flight + 1) * self.meter.mean()
+        if self.max_cost is None or (self.meter.spent or 0.0) + coming <= self.max_cost:
+            return True
+        self.limited = f"stopped at --max-cost {self.max_cost:g}"
+        return False
 
     def _from_cache(self, job: Job) -> bool:
         response = self.cache.get(self._cache_key(job)) if self.cache else None
