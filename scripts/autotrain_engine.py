@@ -26,7 +26,14 @@ from scripts.recipe import ROOT, Recipe, UserError, shown
 PROJECT = "adapter"
 
 FLAGS = ("peft", "disable_gradient_checkpointing", "use_flash_attention_2")
-NOT_AUTOTRAIN = ("lora_layers", "completion_only_loss", "save_steps", "max_steps", "compute_dtype")
+NOT_AUTOTRAIN = (
+    "dequantize_on_cpu",
+    "lora_layers",
+    "completion_only_loss",
+    "save_steps",
+    "max_steps",
+    "compute_dtype",
+)
 
 
 def command(recipe: Recipe, model: str, data: str) -> list[str]:
@@ -55,6 +62,7 @@ def train(recipe: Recipe, model: str, data: Path, folder: Path, answer_after: st
     settings = {
         "answer_after": answer_after if recipe.train.completion_only_loss else None,
         "end": recipe.prompt.end,
+        "dequantize_on_cpu": recipe.train.dequantize_on_cpu,
         "lora_layers": recipe.train.lora_layers,
         "save_steps": recipe.train.save_steps,
         "max_steps": recipe.train.max_steps,
@@ -226,7 +234,11 @@ def _train_repaired(config: dict, settings: dict) -> None:
             kwargs["attn_implementation"] = "flash_attention_2" if flash else "sdpa"
             if kwargs.get("quantization_config") is not None:
                 kwargs["quantization_config"] = quantization(params.quantization, dtype)
-            return transformers.AutoModelForCausalLM.from_pretrained(*args, dtype=dtype, **kwargs)
+            model = transformers.AutoModelForCausalLM.from_pretrained(*args, dtype=dtype, **kwargs)
+            if settings["dequantize_on_cpu"] and params.quantization and not torch.cuda.is_available():
+                # The same numbers, looked up once and not twice a step; a small model has the memory for it.
+                model = model.dequantize()
+            return model
 
     utils.AutoModelForCausalLM = Model
 

@@ -162,6 +162,10 @@ def load_model(recipe: Recipe, adapter: Path | None = None) -> PreTrainedModel:
     dtype = getattr(torch, pick_dtype(recipe.train.compute_dtype))
     gpu = torch.cuda.is_available()
     options: dict = {"dtype": dtype, "quantization_config": quantization(recipe.train.quantization, dtype)}
+    if not gpu:
+        from scripts.attention import GROUPED
+
+        options["attn_implementation"] = GROUPED
     try:
         model = AutoModelForCausalLM.from_pretrained(source, device_map="auto" if gpu else None, **options)
     except OSError as error:

@@ -214,6 +214,7 @@ class Train(Section):
     use_flash_attention_2: bool = False
     logging_steps: Whole = 1
     seed: int = 42
+    dequantize_on_cpu: bool = False
     lora_layers: Whole | None = None
     completion_only_loss: bool = False
     save_steps: Whole = 50

@@ -43,7 +43,7 @@ def main() -> None:
     uv = shutil.which("uv") or shutil.which("uv", path=str(VENV / "bin")) or install_uv(pip)
     if backend and not uv:
         sys.exit("TORCH_BACKEND needs uv, which could not be installed; leave it out to install the default torch")
-    install = [uv, "pip", "install", "-q", "--python", python] if uv else pip
+    install = [uv, "pip", "install", "-q", "--compile-bytecode", "--python", python] if uv else pip
     print(f"installing requirements.lock into .venv with {'uv' if uv else 'pip'} (8 GB with CUDA wheels) …", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         lock = Path(folder) / "requirements.txt"
