@@ -101,14 +101,12 @@ def one_side(side: str, recipe: str, source: str, out: str, count: str) -> None:
 
 def ours(maker, source: Path, out: Path, count: int) -> None:
     from functools import partial
-    from itertools import islice
 
-    from scripts.format import CHUNK, checked, training_line
-    from scripts.parallel import mapped
+    from scripts.format import format_rows, training_line
 
     with out.open("w", encoding="utf-8", newline="\n") as file:
         file.write("id,text\r\n")
-        file.writelines(mapped(partial(training_line, maker), islice(checked(source, "-"), count), chunk=CHUNK))
+        format_rows(source, file, partial(training_line, maker))
 
 
 def plain_loop(maker, source: Path, out: Path, count: int) -> None:

@@ -97,29 +97,38 @@ def numbered_jsonl(path: Path) -> dict[int, dict]:
     return dict(stream_jsonl(path))
 
 
-def stream_jsonl(path: Path, made_by: str = "") -> Iterator[tuple[int, dict]]:
-    """(line, row) one by one, as `numbered_jsonl` gives them at once; with `made_by` errors as of `read_jsonl`."""
+def stream_jsonl(path: Path) -> Iterator[tuple[int, dict]]:
+    """(line, row) one by one, as `numbered_jsonl` gives them at once."""
+    for number, line in raw_lines(path):
+        yield number, parsed_line(path, number, line)
+
+
+def raw_lines(path: Path, made_by: str = "") -> Iterator[tuple[int, str]]:
+    """(line, its text) of a JSON-lines file, blank lines left out; with `made_by` errors as of `read_jsonl`."""
     if made_by and not path.is_file():
         raise UserError(f"{shown(path)}: no such file; `{made_by}` makes it")
-    number, rows = 0, 0
+    lines = 0
     try:
         with path.open(encoding="utf-8-sig", newline="\n") as file:
             for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise UserError(f"{shown(path)}:{number}: half-written or broken line: {error.msg}") from None
-                if not isinstance(row, dict):
-                    raise UserError(f"{shown(path)}:{number}: a row is a JSON object")
-                rows += 1
-                yield number, row
+                if line.strip():
+                    lines += 1
+                    yield number, line
     except (OSError, UnicodeDecodeError):
         read_text(path)  # says what is wrong and in which line
         raise
-    if made_by and not rows:
+    if made_by and not lines:
         raise UserError(f"{shown(path)}: empty; `{made_by}` makes it")
+
+
+def parsed_line(path: Path, number: int, line: str) -> dict:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{shown(path)}:{number}: half-written or broken line: {error.msg}") from None
+    if not isinstance(row, dict):
+        raise UserError(f"{shown(path)}:{number}: a row is a JSON object")
+    return row
 
 
 def as_jsonl(rows: Iterable[dict]) -> str:

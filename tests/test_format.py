@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from functools import partial
 from itertools import count, islice
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.format import CHUNK, checked, training_line
+from scripts.format import CHUNK, format_rows, training_line
 from scripts.parallel import mapped
 from scripts.prompts import PromptMaker
 from scripts.runs import numbered_jsonl, stream_jsonl
@@ -76,11 +77,13 @@ def test_endless_rows_become_lines_with_few_rows_under_way() -> None:
         assert given % 500 or next(csv.reader([line.split("\n")[0]], strict=False))[0] == str(given)
 
 
-def test_the_lines_are_those_that_csv_reads_back(tmp_path: Path) -> None:
-    path = rows(tmp_path / "rows.jsonl", *(row(number) for number in range(3)))
-    lines = list(map(partial(training_line, MAKER), checked(path, "-")))
-    assert list(csv.reader("".join(lines).splitlines(keepends=True))) == [
-        [str(number), f'"질문", {number}\nanswer:x<end>\n'] for number in range(3)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_lines_are_those_that_csv_reads_back(tmp_path: Path, workers: int) -> None:
+    path = rows(tmp_path / "rows.jsonl", *(row(number) for number in range(3 * CHUNK)))
+    out = io.StringIO(newline="")
+    format_rows(path, out, partial(training_line, MAKER), workers)
+    assert list(csv.reader(out.getvalue().splitlines(keepends=True))) == [
+        [str(number), f'"질문", {number}\nanswer:x<end>\n'] for number in range(3 * CHUNK)
     ]
 
 
