@@ -56,7 +56,7 @@ smoke: setup  ## the whole line in minutes, on a handful of rows
 	$(MAKE) lab RECIPE=$(SMOKE)
 
 test: setup  ## every test: no network, GPU or key needed
-	$(PY) -m pytest -q tests judge/tests
+	$(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/test_smoke.py tests judge/tests
 
 lint: setup  ## style and mistakes that can be seen without running
 	$(PY) -m ruff check . && $(PY) -m ruff format --check .

@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Beside another worker's tests, threads that wait for one another take several times as long as one alone.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 SMOKE = "recipes/ko_text2sql/smoke.yaml"
 
