@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TextIO
 
 from scripts.recipe import HubData, HubSplit, UserError, shown
+from scripts.runs import parsed_line
 
 Rows = Iterator[tuple[str, dict]]
 
@@ -115,15 +116,8 @@ def read_lines(path: Path, encoding: str = "utf-8") -> Rows:
     """JSON lines; blank ones are passed over."""
     with opened(path, encoding) as file:
         for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(f"{shown(path)}:{number}: half-written or broken line: {error.msg}") from None
-            if not isinstance(row, dict):
-                raise UserError(f"{shown(path)}:{number}: a row is a JSON object")
-            yield f"{shown(path)}:{number}", row
+            if line.strip():
+                yield f"{shown(path)}:{number}", parsed_line(path, number, line)
 
 
 def read_csv(path: Path, encoding: str = "utf-8") -> Rows:
