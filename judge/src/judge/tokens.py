@@ -53,9 +53,9 @@ def count_text(text: str, encoding: str = "o200k_base") -> int:
 def count_request(request: dict[str, Any], encoding: str | None = None) -> int:
     """Tokens that a request can cost: its prompt plus the most it may answer (n × max_tokens, 0 if unstated).
 
-    Without an `encoding` the request's model chooses it. Chat messages cost four tokens each besides their text, and the reply's opening three, as OpenAI counts
-    them; for other makers' models this is an estimate. Also takes completions (`prompt`) and embeddings
-    (`input`).
+    Without an `encoding` the request's model chooses it. Chat messages cost four tokens each besides their text,
+    and the reply's opening three, as OpenAI counts them; for other makers' models this is an estimate. Also takes
+    completions (`prompt`) and embeddings (`input`).
     """
     encoding = encoding or encoding_of(str(request.get("model") or ""))
     answers = request.get("n") or 1
