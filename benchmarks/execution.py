@@ -52,7 +52,7 @@ def read(path: Path | None) -> list[dict]:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     from recipes.ko_text2sql.rows import make
 
-    return [dict(row) for row in make(seed=42, train_rows=1700)["test"]]
+    return [dict(row) for row in make(seed=42, train_rows=1)["test"]]
 
 
 def kinds(rows: list[dict]) -> dict[str, list[dict]]:
