@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -110,6 +111,25 @@ def fake_judge(script: dict[str, list[Any]] | None = None, **options: float) -> 
         fake.release.set()
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def answering(reply: bytes) -> Iterator[int]:
+    """A port where each connection gets these bytes and is closed."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(reply)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
 
 
 def command(*arguments: object) -> dict[str, Any]:

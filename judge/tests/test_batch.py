@@ -9,8 +9,9 @@ from contextlib import contextmanager
 
 import openai
 import pytest
-from fake_judge import command, lines_of, started
+from fake_judge import answering, command, lines_of, started
 from judge.batch import fetch, folder_of, state_path, status, submit, summary
+from judge.batch.client import connect, download
 from judge.batch.files import read_items
 from judge.cli import main
 from judge.evaluation import requests_for_rows
@@ -402,6 +403,8 @@ def test_a_refusal_by_the_provider_is_one_line_without_the_key(here, monkeypatch
         ("submit r.jsonl --out r.jsonl --base-url http://127.0.0.1:9/v1", "would overwrite the requests"),
         ("submit r.jsonl --out o.jsonl", "no key for https://api.openai.com/v1: set OPENAI_API_KEY"),
         ("submit r.jsonl --out o.jsonl --base-url ftp://x", "not an http address: ftp://x"),
+        ("submit r.jsonl --out o.jsonl --base-url http://127.0.0.1:PORT/v1", "not an http address: http://127.0.0.1:PORT"),
+        ("submit r.jsonl --out o.jsonl --base-url http://[::1/v1", "not an http address: http://[::1"),
         ("submit bad.jsonl --out o.jsonl --base-url http://127.0.0.1:9/v1", "bad.jsonl line 2: metadata id '1' is already"),
         ("submit cut.jsonl --out o.jsonl --base-url http://127.0.0.1:9/v1", "cut.jsonl line 1: not a whole JSON value"),
         ("submit empty.jsonl --out o.jsonl --base-url http://127.0.0.1:9/v1", "empty.jsonl: holds no requests"),
@@ -421,6 +424,13 @@ def test_a_mistake_is_one_line_that_says_what_and_where(here, capsys, line, says
     said = capsys.readouterr()
     assert (exit.value.code, said.out) == (2, "") and says in said.err and said.err.count("\n") == 1
     assert not (here / "o.batch.json").exists() and not list(here.glob("*.lock"))
+
+
+def test_a_download_that_is_cut_off_is_one_line_and_leaves_no_file(here):
+    half = b"HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\ncontent-length: 100\r\n\r\n{}\n"
+    with answering(half) as port, pytest.raises(UserError, match=r"cut off: .*; nothing is lost, run it again"):
+        download(connect(f"http://127.0.0.1:{port}/v1"), "file-1", here / "part.jsonl")
+    assert not (here / "part.jsonl").exists()
 
 
 def test_on_the_command_line_fetch_says_3_until_it_is_done(here, capsys):

@@ -109,6 +109,8 @@ BAD_ROWS = [
     (json.dumps(ROW).encode(), "rows.jsonl line 2: id '1' is already on line 1"),
     (json.dumps(ROW | {"id": None}).encode(), "line 2: an id is text or a whole number, not null"),
     (json.dumps(ROW | {"id": 1.5}).encode(), "line 2: an id is text or a whole number, not 1.5"),
+    (json.dumps(ROW | {"id": "\ud83d"}).encode(), 'line 2: id "\\ud83d" holds half a character'),
+    (b'{"id": ' + b"9" * 5000 + b"}", "rows.jsonl line 2: not a whole JSON value"),
     (b"[1, 2]", "rows.jsonl line 2: expected an object with columns, found list"),
     (b"[" * 100_000, "rows.jsonl line 2: JSON nested too deep"),
 ]

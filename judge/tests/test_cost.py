@@ -2,9 +2,11 @@
 
 import json
 import subprocess
+from contextlib import suppress
 
 import pytest
 from fake_judge import command, completion, fake_judge, write_requests
+from judge.cli import main
 from judge.parallel import run_requests
 from judge.processor.cost import estimate
 from judge.processor.prices import parse_price
@@ -40,7 +42,18 @@ def test_the_cost_is_that_of_the_prompts_and_of_replies_as_long_as_they_may_be(t
 def test_no_dollars_are_named_without_a_price_or_on_this_machine(tmp_path, model, url, price, known):
     requests = write_requests(tmp_path / "requests.jsonl", ["hello"], model=model)
     found = estimate(requests, base_url=url, price=price and parse_price(price))
-    assert (found["most_cost"] is not None, found["price"] is not None) == (known, known)
+    assert (found["prompt_cost"] is not None, found["price"] is not None) == (known, known)
+
+
+def test_requests_without_a_limit_to_their_replies_have_no_most_that_they_can_cost(tmp_path, capsys):
+    requests = write_requests(tmp_path / "requests.jsonl", ["hello", "world"], model="gpt-4o")
+    found = estimate(requests)
+    assert (found["most_cost"], found["unlimited"]) == (None, 2)
+    assert found["prompt_cost"] == pytest.approx(18 * 2.5 / 1e6)
+    with suppress(SystemExit):
+        main(["cost", str(requests)])
+    said = capsys.readouterr().out
+    assert "2 set no max_tokens; $0.0000 for the prompts alone" in said and "at most" not in said
 
 
 def test_what_has_been_answered_is_spent_and_not_counted_again(tmp_path):

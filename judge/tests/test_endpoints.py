@@ -4,9 +4,10 @@ import json
 import sys
 
 import pytest
-from fake_judge import fake_judge, write_requests
+from fake_judge import answering, fake_judge, write_requests
 from judge.parallel import run_requests
 from judge.processor.endpoint import is_azure, resolve_url
+from judge.text import UserError
 
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "verdict", "schema": {"type": "object"}}}
 OBJECT = {"type": "json_object"}
@@ -132,3 +133,25 @@ def test_without_uvloop_it_runs_on_pythons_own_loop(tmp_path, monkeypatch):
     requests = write_requests(tmp_path / "requests.jsonl", ["a", "b"])
     with fake_judge() as fake:
         assert run_requests(requests, tmp_path / "out.jsonl", base_url=fake.url).answered == 2
+
+
+def test_a_proxy_that_refuses_is_named_without_its_password(tmp_path, monkeypatch):
+    requests = write_requests(tmp_path / "requests.jsonl", ["a"])
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with answering(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n") as port:
+        monkeypatch.setenv("https_proxy", f"http://user:hidden@127.0.0.1:{port}")
+        outcome = run_requests(
+            requests, tmp_path / "out.jsonl", base_url="https://judge.invalid/v1", api_key="k", max_attempts=1
+        )
+    failed = (tmp_path / "out.failed.jsonl").read_text()
+    assert "the proxy refused the connection: status 407" in failed
+    assert "hidden" not in failed + str(outcome)
+
+
+@pytest.mark.parametrize("limits", [{"rpm": 0}, {"tpm": 0}, {"rpm": -1}, {"rpm": float("nan")}])
+def test_a_limit_that_lets_nothing_through_is_refused(tmp_path, limits):
+    requests = write_requests(tmp_path / "requests.jsonl", ["a"])
+    with fake_judge() as fake, pytest.raises(UserError, match="expected more than 0; leave it out for no limit"):
+        run_requests(requests, tmp_path / "out.jsonl", base_url=fake.url, **limits)
+    assert not fake.calls

@@ -57,6 +57,9 @@ SAME = [
     ("SELECT a, b FROM t ORDER BY 2", "SELECT b, a FROM t ORDER BY 1"),
     ("SELECT a FROM t WHERE x || y", "SELECT a FROM t WHERE y OR x"),
     ("SELECT a MOD 2 FROM t", "SELECT a % 2 FROM t"),
+    ("SELECT YEAR(d) AS y, COUNT(*) FROM t GROUP BY y HAVING y > 3", "SELECT YEAR(d), COUNT(*) FROM t GROUP BY YEAR(d) HAVING YEAR(d) > 3"),
+    ("SELECT t.name AS name, COUNT(*) FROM t GROUP BY name", "SELECT COUNT(*), name FROM t GROUP BY t.name"),
+    ("SELECT -d AS d FROM t ORDER BY d", "SELECT -d FROM t ORDER BY -d"),
 ]  # fmt: skip
 
 DIFFERENT = [
@@ -94,6 +97,12 @@ DIFFERENT = [
     ("SELECT d - INTERVAL 7 DAY FROM t", "SELECT d - INTERVAL 7 MONTH FROM t"),
     ("WITH c AS (SELECT a FROM t), d AS (SELECT b FROM u) SELECT a FROM c", "WITH c AS (SELECT a FROM t), d AS (SELECT b FROM u) SELECT b FROM d"),
     ("SELECT RANK() OVER (ORDER BY a) FROM t", "SELECT RANK() OVER (ORDER BY a DESC) FROM t"),
+    # in GROUP BY and HAVING a column goes before an output name
+    ("SELECT DATE(created_at), COUNT(*) FROM logs GROUP BY DATE(created_at)", "SELECT DATE(created_at) AS created_at, COUNT(*) FROM logs GROUP BY created_at"),
+    ("SELECT a, b FROM t GROUP BY a, b HAVING a > 3", "SELECT a AS b, b AS a FROM t GROUP BY a, b HAVING b > 3"),
+    # columns of a part of a UNION, or of what IN looks into, have their places
+    ("SELECT a, b FROM t UNION SELECT c, d FROM t", "SELECT b, a FROM t UNION SELECT c, d FROM t"),
+    ("SELECT x FROM t WHERE (x, y) IN (SELECT a, b FROM u)", "SELECT x FROM t WHERE (x, y) IN (SELECT b, a FROM u)"),
 ]  # fmt: skip
 
 

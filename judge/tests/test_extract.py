@@ -42,6 +42,25 @@ FOUND = [
     ("SELECT name FROM t<|im_end|>\n<|im_start|>user\nmore", "SELECT name FROM t"),
     ("<|im_start|>assistant\nSELECT name FROM t</s>", "SELECT name FROM t"),
     ("SELECT all FROM t", "SELECT all FROM t"),
+    ("SELECT a DIV b FROM t", "SELECT a DIV b FROM t"),
+    ("SELECT a MOD b FROM t", "SELECT a MOD b FROM t"),
+    ("SELECT a % b FROM t", "SELECT a % b FROM t"),
+    ("SELECT a & b, one ^ 2 FROM t", "SELECT a & b, one ^ 2 FROM t"),
+    ("SELECT a != b FROM t", "SELECT a != b FROM t"),
+    ("SELECT a IS NULL FROM t", "SELECT a IS NULL FROM t"),
+    ("SELECT a IN (1, 2) FROM t;", "SELECT a IN (1, 2) FROM t"),
+    ("SELECT one NOT IN (1, 2) AS other FROM t", "SELECT one NOT IN (1, 2) AS other FROM t"),
+    ("Answer: SELECT a BETWEEN 1 AND 3 FROM t\n\nThis query tells.", "SELECT a BETWEEN 1 AND 3 FROM t"),
+    ("SELECT a NOT LIKE 'x%' FROM t", "SELECT a NOT LIKE 'x%' FROM t"),
+    ("SELECT a REGEXP 'x', a RLIKE 'y' FROM t", "SELECT a REGEXP 'x', a RLIKE 'y' FROM t"),
+    ("SELECT a AND b FROM t", "SELECT a AND b FROM t"),
+    ("SELECT a XOR b FROM t", "SELECT a XOR b FROM t"),
+    ("```sql\nSELECT ALL name FROM t\n```", "SELECT ALL name FROM t"),
+    ("SELECT ALL name, n FROM t WHERE n > 1", "SELECT ALL name, n FROM t WHERE n > 1"),
+    ("(SELECT ALL a FROM t) UNION (SELECT b FROM u)", "(SELECT ALL a FROM t) UNION (SELECT b FROM u)"),
+    ("Select all players of the guild: SELECT name FROM t", "SELECT name FROM t"),
+    ("Select a player from the guild.\nSELECT name FROM t", "SELECT name FROM t"),
+    ("The SELECT statement is used to read. SELECT name FROM t", "SELECT name FROM t"),
     ("SELECT 1", "SELECT 1"),
     ("DROP TABLE t", "DROP TABLE t"),
     ("SELECT name FROM", "SELECT name FROM"),
@@ -56,7 +75,9 @@ def test_the_first_statement_is_found(text, sql):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "   ", None, "I am sorry, I cannot.", "이 질문에는 답할 수 없습니다.", "Select the players who won.", "With pleasure!", "yes", "SELECT", "```python\nprint(1)\n```",
+    ["", "   ", None, "I am sorry, I cannot.", "이 질문에는 답할 수 없습니다.", "Select the players who won.", "Select the players from the guild",
+     "Select a player from the guild", "Select any or all of them", "Select all the players from the guild",
+     "Select one in the list", "The SELECT statement is read first", "With pleasure!", "yes", "SELECT", "```python\nprint(1)\n```",
      "Please update your settings and set it.", "<think>SELECT x FROM y"],
 )  # fmt: skip
 def test_text_without_a_statement_is_no_sql(text):
@@ -74,6 +95,8 @@ def test_text_without_a_statement_is_no_sql(text):
         "SELECT '" + "\\" * 60_000,
         "<think>" * 10_000,
         " " * 90_000 + "x",
+        "SELECT a x " * 9_000,
+        "SELECT all " + "(" * 4_000,
     ],
 )
 def test_no_text_takes_long(text):

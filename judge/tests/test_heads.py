@@ -9,7 +9,7 @@ from judge.cli import main
 from judge.evaluation import last_user_message, read_data_blocks
 from judge.execution import execution_verdicts, heads
 from judge.execution.heads import heads_for_rows, result_heads
-from judge.text import UserError, write_jsonl
+from judge.text import UserError, texts_digest, write_jsonl
 
 CONTEXT = "CREATE TABLE players (id INT PRIMARY KEY, nickname VARCHAR(20), level INT);"
 GOLD = "SELECT nickname FROM players WHERE level > 10"
@@ -66,6 +66,19 @@ def test_rows_are_matched_with_what_execution_said_of_them(tmp_path, caplog):
     assert found["2"][0] == "not run" and "the query fails: no such column" in found["2"][1]
     with pytest.raises(UserError, match="nothing for id 9"):
         heads_for_rows([ROWS[0] | {"id": 9}], tmp_path / "e.jsonl", columns=NAMES)
+
+
+@pytest.mark.parametrize("changed", [{"answer": GOLD + " LIMIT 1"}, {"gen_sql": "SELECT 1"}, {"gen_sql": None}])
+def test_verdicts_on_other_queries_than_the_rows_now_hold_are_refused(tmp_path, changed):
+    said = {"execution": "unscored", "outcome": "gold_error"}
+    lines = [said | {"id": row["id"], "texts": texts_digest(row["answer"], row["gen_sql"])} for row in ROWS]
+    write_jsonl(tmp_path / "e.jsonl", lines)
+    assert heads_for_rows(ROWS, tmp_path / "e.jsonl", columns=NAMES) == {}
+    rows = [*ROWS[:4], ROWS[4] | changed, ROWS[5]]
+    with pytest.raises(UserError, match=r"e\.jsonl: id '4' was judged with another answer or gen_sql; run judge exec"):
+        heads_for_rows(rows, tmp_path / "e.jsonl", columns=NAMES)
+    write_jsonl(tmp_path / "e.jsonl", [said | {"id": row["id"]} for row in ROWS])  # of an older version
+    assert heads_for_rows(rows, tmp_path / "e.jsonl", columns=NAMES) == {}
 
 
 JOBS = [heads._job(CONTEXT, GOLD, GOLD, 0, 5, "mysql") for _ in range(3)]

@@ -186,3 +186,38 @@ def test_the_time_to_a_reset_is_read_in_the_forms_that_servers_write(text, secon
 )
 def test_retry_after_is_read_as_seconds_or_a_date(headers, seconds):
     assert retry_after(headers) == seconds
+
+
+def test_what_others_use_of_a_servers_larger_limit_does_not_slow_a_run_that_keeps_to_a_lower_one():
+    """Groq's headers count a day: 14,400, of which a thousand may be gone, with 30 a minute allowed."""
+    clock = Clock()
+    budget = Budget("requests", 30, clock)
+    for _ in range(29):
+        assert budget.wait(1) < 2.1
+        clock.now += budget.wait(1)
+        budget.spend(1)
+        budget.learn({
+            "x-ratelimit-limit-requests": "14400",
+            "x-ratelimit-remaining-requests": "13400",
+            "x-ratelimit-reset-requests": "2h",
+        })  # fmt: skip
+    assert budget.limit == 30
+
+
+def test_what_others_use_of_a_servers_larger_limit_is_heeded_once_it_runs_out():
+    clock = Clock()
+    budget = Budget("requests", 60, clock)
+    budget.learn({"x-ratelimit-limit-requests": "1000", "x-ratelimit-remaining-requests": "0"})
+    assert 0 < budget.wait(1) <= 1.0  # others' thousand leave the minute evenly
+    clock.now += 30
+    assert budget.wait(1) == 0
+
+
+def test_less_than_one_request_a_minute_goes_all_the_same():
+    clock = Clock()
+    budget = Budget("requests", 0.5, clock)
+    assert budget.wait(1) == 0
+    budget.spend(1)
+    assert 119 < budget.wait(1) < 125
+    clock.now += 125
+    assert budget.wait(1) == 0

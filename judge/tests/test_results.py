@@ -2,11 +2,13 @@
 
 import csv
 import json
+from contextlib import suppress
 
 import pandas as pd
 import pytest
-from judge.results import MEASURES, make_verdicts, parse_reply, read_verdicts
-from judge.text import UserError, for_excel, from_excel
+from judge.cli import main
+from judge.results import MEASURES, make_verdicts, parse_reply, read_measure, read_verdicts
+from judge.text import UserError, for_excel, from_excel, write_jsonl
 
 ROWS = [
     {"id": 1, "db_id": 9, "context": "C", "question": "몇 명?", "answer": "A", "gen_sql": "G1"},
@@ -265,3 +267,15 @@ def test_no_cell_of_the_file_begins_like_a_formula_and_korean_comes_after_a_byte
     assert {row[name] for name in (start + "열", "question", "gen_sql", "resolve_reason", "execution_reason")} == {
         hostile
     }
+
+
+@pytest.mark.parametrize("measure", ["execution", "exact"])
+def test_a_measure_of_queries_that_have_changed_since_is_refused(tmp_path, measure, capsys):
+    row = {"id": 1, "context": "CREATE TABLE t (a INT)", "question": "q", "answer": "SELECT a FROM t"}
+    rows, found = tmp_path / "rows.jsonl", tmp_path / "found.jsonl"
+    write_jsonl(rows, [row | {"gen_sql": "SELECT a FROM t"}])
+    with suppress(SystemExit):
+        main([measure, str(rows), "--out", str(found)])
+    assert read_measure(found, measure, {"1": row | {"gen_sql": "SELECT a FROM t"}})["1"][measure] == "yes"
+    with pytest.raises(UserError, match=f"id 1 was judged with another answer or gen_sql; run judge {measure} again"):
+        read_measure(found, measure, {"1": row | {"gen_sql": "SELECT a FROM t WHERE a > 1"}})

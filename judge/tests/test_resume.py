@@ -1,6 +1,7 @@
 """A run that is killed or interrupted, and the one that goes on after it."""
 
 import signal
+import sys
 import time
 
 from fake_judge import command, fake_judge, lines_of, started, write_requests
@@ -68,6 +69,36 @@ def test_ctrl_c_lets_what_is_in_flight_finish_and_exits_130(tmp_path):
         assert not (tmp_path / "results.jsonl").exists()
         finish(tmp_path, fake)
         assert sorted(fake.prompts()) == sorted(PROMPTS)
+
+
+def test_interrupting_a_notebook_lets_what_is_in_flight_finish(tmp_path):
+    program = """
+import asyncio, signal, sys
+from judge.parallel import run_requests
+
+async def cell():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as a kernel has it
+    try:
+        run_requests(sys.argv[1], sys.argv[2], base_url=sys.argv[3])
+    except KeyboardInterrupt:
+        print("interrupted")
+
+asyncio.run(cell())
+"""
+    requests = write_requests(tmp_path / "requests.jsonl", [f"p{n}" for n in range(60)])
+    with fake_judge(hold_after=4) as fake:
+        given = command()
+        given["args"] = [sys.executable, "-c", program, str(requests), str(tmp_path / "results.jsonl"), fake.url]
+        with started(**given) as process:
+            wait_until(lambda: len(fake.calls) > 4, process)
+            time.sleep(0.3)  # what leaves now has left
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+            fake.release.set()
+            said, wrong = process.communicate(timeout=60)
+        assert said == "interrupted\n" and "Traceback" not in wrong, wrong
+        kept = [entry["id"] for entry in lines_of(tmp_path / "results.jsonl.journal")]
+        assert sorted(kept) == sorted(fake.prompts()) and 4 < len(kept) < 60
 
 
 def test_a_second_ctrl_c_ends_at_once(tmp_path):

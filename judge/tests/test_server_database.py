@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import struct
+import threading
 import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -93,6 +97,11 @@ HOSTILE = [
     "DO $$ BEGIN DELETE FROM players; END $$", "CALL cleanup()", "EXECUTE IMMEDIATE 'DROP TABLE players'",
     "PREPARE p AS DELETE FROM players", "EXPLAIN ANALYZE DELETE FROM players", "LOCK TABLE players", "LOCK TABLES players WRITE",
     "VACUUM", "ANALYZE TABLE players", "OPTIMIZE TABLE players", "FLUSH TABLES", "KILL 1", "SHUTDOWN", "LISTEN a", "HANDLER players OPEN",
+    "SELECT (20).pg_sleep", "SELECT CAST(20 AS DOUBLE).pg_sleep", "SELECT t.pg_sleep FROM generate_series(20, 20) AS t",
+    "SELECT ('port').current_setting", "SELECT (1).pg_advisory_lock", "SELECT players.touch FROM players",
+    "SELECT (players).touch FROM players", "SELECT EXTRACT(`DAY FROM NOW()), ROLPASSWORD FROM PG_AUTHID -- ` FROM NOW())",
+    "SELECT EXTRACT(`DAY FROM NOW()), INFO FROM INFORMATION_SCHEMA.PROCESSLIST -- ` FROM NOW())",
+    "SELECT INTERVAL '1 day' TO 'SECOND, ROLPASSWORD FROM PG_AUTHID --'",
     "INSTALL SONAME 'x'", "SELECT " + "(" * 1500 + "1" + ")" * 1500,
 ]  # fmt: skip
 
@@ -176,6 +185,27 @@ def test_hostile_statements_end_in_time_with_a_reason_and_leave_nothing_behind(s
         assert verdict["reason"], statement
     assert state(kind, root) == before
     assert not mark.exists()
+
+
+def test_a_users_own_function_is_not_called_in_the_way_a_column_is_read(server):
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
+    kind, root, judge = server
+    if kind != "postgresql":
+        pytest.skip("only PostgreSQL has attribute notation")
+    with create_engine(root, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.exec_driver_sql("CREATE FUNCTION touch(players) RETURNS INT VOLATILE LANGUAGE sql AS 'SELECT 1'")
+        try:
+            called = connection.exec_driver_sql("SELECT (0).pg_sleep, players.touch FROM players").all()
+            assert len(called) == 5, "PostgreSQL no longer calls functions so; then the guard may let it pass"
+            pairs = [
+                (GOLD, f"SELECT {what} FROM players") for what in ("players.touch", "(players).touch", "(9).pg_sleep")
+            ]
+            found = verdicts(judge, pairs, timeout=5)
+        finally:
+            connection.exec_driver_sql("DROP FUNCTION touch(players)")
+    assert all("refused" in verdict["reason"] and verdict["outcome"] == "sql_error" for verdict in found), found
 
 
 def test_the_transaction_alone_keeps_a_role_that_may_write_from_writing(server):
@@ -268,6 +298,42 @@ def test_the_password_comes_from_a_variable_and_is_never_shown(server, tmp_path,
     assert not any(secret in out.read_text() for secret in secrets)
 
 
+def test_a_worker_reaches_the_server_by_the_same_variables_as_the_check(server, tmp_path, monkeypatch):
+    from sqlalchemy import make_url
+
+    kind, _, judge = server
+    if kind != "postgresql":
+        pytest.skip("PyMySQL reads no variables")
+    url = make_url(judge)
+    (tmp_path / ".pgpass").write_text(f"*:*:*:judge:{PASSWORD.replace(':', chr(92) + ':')}\n")
+    (tmp_path / ".pgpass").chmod(0o600)
+    variables = {"PGHOST": url.host, "PGPORT": str(url.port), "PGUSER": "judge", "HOME": str(tmp_path)}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    (found,) = verdicts("postgresql:///shop", [(GOLD, GOLD)])
+    assert found["execution"] == "yes", found
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/environ"), reason="needs /proc to look into another process")
+def test_only_workers_for_a_server_see_its_variables_and_none_sees_a_password(monkeypatch):
+    from judge.execution.workers import Worker
+
+    for name in ("PGHOST", "PGSSLMODE", "PGPASSFILE", "PGPASSWORD", "MYSQL_PWD", "OPENAI_API_KEY"):
+        monkeypatch.setenv(name, f"of-{name}")
+    common = {"gold": GOLD, "prediction": GOLD, "dialect": "mysql", "timeout": 1}
+    server = {"task": "server", "url": "postgresql+psycopg://judge@127.0.0.1:1/shop", "patience": 60, **common}
+    file = {"task": "file", "path": "/nowhere", "name": "x", **common}
+    worker = Worker()
+    try:
+        for job, sees in [(file, set()), (server, {"PGHOST", "PGSSLMODE", "PGPASSFILE"}), (file, set())]:
+            worker.ask(job)
+            with open(f"/proc/{worker.process.pid}/environ") as environment:
+                seen = {value[3:] for value in environment.read().replace("\0", "=").split("=") if value[:3] == "of-"}
+            assert seen == sees
+    finally:
+        worker.close()
+
+
 def test_a_server_that_is_lost_on_the_way_blames_nobody(monkeypatch):
     """The first connection works, the rows' do not: unscored, the fault is not the prediction's."""
     from judge.databases import server as server_database
@@ -284,6 +350,8 @@ def test_a_server_that_is_lost_on_the_way_blames_nobody(monkeypatch):
     [
         "postgresql://a:b@host/x", "mysql://:b@host/x", "postgresql://a:@host/x", "mysql+pymysql://a:b%40@host:1/x",
         "postgresql://a@host/x?password=b", "postgresql://host/x?user=a&PASSWORD=b", "mysql://host/x?passwd=b",
+        "postgresql://judge:pa/ss@127.0.0.1/shop", "postgresql://judge:pa?ss@host/x", "mysql://judge:pa#s@host/x",
+        "postgresql+psycopg://a:/b@host:1/x", "postgresql://a/b:c@host/x",
     ],
 )  # fmt: skip
 def test_a_password_on_the_command_line_is_refused_without_repeating_it(url):
@@ -292,7 +360,13 @@ def test_a_password_on_the_command_line_is_refused_without_repeating_it(url):
     assert url not in str(refused.value)
 
 
-@pytest.mark.parametrize("url", ["postgresql://a@host/x", "sqlite:///x:y@z.db", "postgresql://host/x?sslmode=require"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://a@host/x", "sqlite:///x:y@z.db", "postgresql://host/x?sslmode=require", "sqlite+pysqlite:///a:b/@c",
+        "postgresql://a@host:5432/x", "postgresql://a@[::1]:5432/x", "postgresql://host:5432/x", "mysql://a%40b@host:1/x",
+    ],
+)  # fmt: skip
 def test_a_url_without_a_password_may_stand_on_the_command_line(url):
     refuse_password(url)
 
@@ -303,6 +377,9 @@ def test_a_url_without_a_password_may_stand_on_the_command_line(url):
         ("no url", "not a URL"),
         ("oracle://a@host/x", "oracle is not known"),
         ("postgresql://a@host", "names no database"),
+        ("postgresql+foo://a@host/x", "driver foo is not known"),
+        ("mysql+mysqldb://a@host/x", "driver mysqldb is not known"),
+        ("postgres+pymysql://a@host/x", "driver pymysql is not known"),
     ],
 )
 def test_a_url_that_cannot_be_used_is_told_in_one_line_without_showing_it(url, said):
@@ -312,6 +389,48 @@ def test_a_url_that_cannot_be_used_is_told_in_one_line_without_showing_it(url, s
     with pytest.raises(UserError, match=said) as refused:
         read_url(url)
     assert url not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "driver"),
+    [
+        ("postgresql://a@host/x", "postgresql+psycopg"), ("postgres://a@host/x", "postgresql+psycopg"),
+        ("postgres+psycopg://a@host/x", "postgresql+psycopg"), ("mysql+pymysql://a@host/x", "mysql+pymysql"),
+        ("mariadb://a@host/x", "mariadb+pymysql"), ("sqlite+pysqlite:///x.db", "sqlite+pysqlite"),
+    ],
+)  # fmt: skip
+def test_a_url_gets_the_driver_that_the_package_brings(url, driver):
+    pytest.importorskip("sqlalchemy")
+    from judge.databases.server import read_url
+
+    assert read_url(url).drivername == driver
+
+
+def test_a_login_that_needs_another_package_says_which(monkeypatch):
+    """A server that greets as MySQL 8 does: caching_sha2_password, no TLS, the password not in its cache."""
+    pytest.importorskip("sqlalchemy")
+    auth = pytest.importorskip("pymysql._auth")
+    from judge.databases.server import check_server, read_url
+
+    monkeypatch.setattr(auth, "_have_cryptography", False)
+    flags = 0x8 | 0x200 | 0x8000 | 0x80000  # database, protocol 4.1, secure, plugins
+    greeting = b"\x0a8.0.36\0" + struct.pack("<I", 1) + b"s" * 8 + b"\0" + struct.pack("<H", flags & 0xFFFF)
+    greeting += struct.pack("<BHHB", 255, 2, flags >> 16, 21) + b"\0" * 10 + b"s" * 12 + b"\0caching_sha2_password\0"
+
+    def answer() -> None:
+        with listener.accept()[0] as peer:
+            for number, said in ((0, greeting), (2, b"\1\4"), (4, b"\1a public key")):
+                peer.sendall(len(said).to_bytes(3, "little") + bytes([number]) + said)
+                peer.recv(4096)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        url = read_url(f"mysql://judge:s3cret@127.0.0.1:{listener.getsockname()[1]}/shop")
+        with pytest.raises(UserError, match=r"pip install 'pymysql\[rsa\]'") as refused:
+            check_server(url, 1, lambda text: None)
+        thread.join(10)
+    assert "\n" not in str(refused.value) and "s3cret" not in str(refused.value)
 
 
 def test_a_url_of_sqlite_is_judged_under_the_sandbox(tmp_path):
@@ -333,7 +452,7 @@ SHOP = Server(
     "postgres",
     parse_schema("CREATE TABLE Players (id INT, is_active BOOLEAN, level INT, joined DATE)"),
     {"players": "Players", "id": "id", "is_active": "is_active", "level": "level", "joined": "joined"},
-    frozenset({"pg_sleep", "random", "nextval", "my_function"}),
+    frozenset({"pg_sleep", "random", "nextval", "my_function", "touch", "level"}),
 )
 MYSQL = Server("mysql")
 
@@ -347,6 +466,13 @@ MYSQL = Server("mysql")
         (SHOP, "mysql", "SELECT id FROM players LIMIT 2, 3", 'SELECT id FROM "Players" LIMIT 3 OFFSET 2'),
         (SHOP, "mysql", "SELECT id FROM players WHERE joined = \"2024-01-01\" FOR UPDATE", "SELECT id FROM \"Players\" WHERE joined = '2024-01-01'"),
         (SHOP, "postgres", 'SELECT "id" FROM "Players" WHERE is_active', 'SELECT "id" FROM "Players" WHERE is_active'),
+        # `level` is a volatile function of this server, and yet a column here
+        (SHOP, "postgres", 'SELECT p.level FROM "Players" AS p', 'SELECT p.level FROM "Players" AS p'),
+        (SHOP, "postgres", 'SELECT public."Players".level FROM public."Players"', 'SELECT public."Players".level FROM public."Players"'),
+        (SHOP, "postgres", 'SELECT t.lo_sum FROM (SELECT SUM(id) AS lo_sum FROM "Players") AS t', 'SELECT t.lo_sum FROM (SELECT SUM(id) AS lo_sum FROM "Players") AS t'),
+        (SHOP, "postgres", 'WITH t AS (SELECT * FROM "Players") SELECT u.level FROM t AS u', 'WITH t AS (SELECT * FROM "Players") SELECT u.level FROM t AS u'),
+        (SHOP, "postgres", "SELECT EXTRACT(DAY FROM joined), CAST(id AS mood), INTERVAL '1 day' FROM \"Players\"", "SELECT EXTRACT(DAY FROM joined), CAST(id AS mood), INTERVAL '1 DAY' FROM \"Players\""),
+        (MYSQL, "mysql", "SELECT EXTRACT(YEAR_MONTH FROM x), x + INTERVAL 1 DAY, CONVERT(y USING utf8mb4) FROM t", "SELECT EXTRACT(YEAR_MONTH FROM x), x + INTERVAL '1' DAY, CAST(y AS CHAR CHARACTER SET utf8mb4) FROM t"),
         (MYSQL, "mysql", "SELECT id /* a */ FROM players -- b", "SELECT id FROM players"),
         (MYSQL, "mysql", "SELECT 1 /*! + SLEEP(9) */ FROM players", "SELECT 1 FROM players"),
         (MYSQL, "mysql", "SELECT FIELD(id, 1, 2), FIND_IN_SET('a', x) FROM players", "SELECT FIELD(id, 1, 2), FIND_IN_SET('a', x) FROM players"),
@@ -365,12 +491,52 @@ def test_a_query_is_written_anew_for_its_server(server, read, sql, written):
         (SHOP, "WITH d AS (DELETE FROM players RETURNING *) SELECT * FROM d"), (MYSQL, "SELECT @x := 1"),
         (MYSQL, "SELECT my_function(1)"), (MYSQL, "SELECT GET_LOCK('a', 1)"), (MYSQL, "SELECT UUID()"), (MYSQL, "SELECT USER()"),
         (MYSQL, "SELECT * FROM mysql.user"), (MYSQL, "SELECT * FROM a JOIN performance_schema.threads"),
-        (MYSQL, "SELECT REPEAT('x', 99999999)"),
+        (MYSQL, "SELECT REPEAT('x', 99999999)"), (SHOP, "SELECT * FROM crosstab('SELECT 1')"),
+        (SHOP, "SELECT CROSSTABN('x')"), (SHOP, "SELECT connectby('a', 'b', 'c', 'd', 0)"), (SHOP, "SELECT xpath_table('a', 'b', 'c', 'd', 'e')"),
     ],
 )  # fmt: skip
 def test_a_query_that_could_do_more_than_read_is_refused_before_it_is_sent(server, sql):
     with pytest.raises(QueryError, match="refused"):
         write_for(server, "mysql", parse_query(sql, "mysql"))
+
+
+@pytest.mark.parametrize(
+    ("server", "read", "sql"),
+    [
+        (SHOP, "mysql", "SELECT EXTRACT(`DAY FROM NOW()), ROLPASSWORD FROM PG_AUTHID -- ` FROM NOW())"),
+        (SHOP, "mysql", "SELECT EXTRACT(`DAY FROM NOW()), PG_SLEEP(9), EXTRACT(DAY` FROM NOW())"),
+        (MYSQL, "mysql", "SELECT EXTRACT(`DAY FROM NOW()), INFO FROM INFORMATION_SCHEMA.PROCESSLIST -- ` FROM NOW())"),
+        (MYSQL, "mysql", "SELECT EXTRACT(`DAY FROM NOW()), SLEEP(9), EXTRACT(DAY` FROM NOW())"),
+        (SHOP, "mysql", "SELECT INTERVAL '1 day' TO 'SECOND, ROLPASSWORD FROM PG_AUTHID --'"),
+        (SHOP, "postgres", "SELECT INTERVAL '1 day' TO 'SECOND, ROLPASSWORD FROM PG_AUTHID --'"),
+        (SHOP, "postgres", "SELECT INTERVAL '1 day' TO 'SECOND FROM PG_AUTHID'"),
+        (SHOP, "postgres", 'SELECT CAST(NULL AS "xid), rolpassword FROM pg_authid --")'),
+        (SHOP, "postgres", 'SELECT CAST(NULL AS "xid), (SELECT MAX(id) FROM x")'),
+        (SHOP, "postgres", 'SELECT DATE_PART("DAY FROM NOW()), rolpassword FROM pg_authid --", NOW())'),
+        (MYSQL, "postgres", 'SELECT DATE_PART("DAY FROM NOW()), info FROM information_schema.processlist -- ", NOW())'),
+    ],
+)  # fmt: skip
+def test_a_name_that_loses_its_quotes_cannot_bring_other_sql_with_it(server, read, sql):
+    with pytest.raises(QueryError, match=r"refused|does not parse"):
+        write_for(server, read, parse_query(sql, read))
+
+
+@pytest.mark.parametrize("read", ["mysql", "postgres"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT (20).pg_sleep", "SELECT (20).PG_SLEEP", "SELECT ('port').current_setting", "SELECT (1).pg_advisory_lock",
+        "SELECT ('host=x').dblink_connect", "SELECT players.touch FROM players", "SELECT p.touch FROM players AS p",
+        "SELECT public.players.touch FROM public.players", "SELECT (players).touch FROM players", "SELECT (players).level FROM players",
+        "SELECT t.pg_sleep FROM generate_series(20, 20) AS t", "SELECT t.touch FROM (SELECT id FROM players) AS t",
+        "SELECT players.touch FROM players WHERE EXISTS (SELECT 1 FROM (SELECT 1 AS touch) AS players)",
+        "SELECT x.level FROM (SELECT p.id FROM players AS p) AS x", "WITH t AS (SELECT 1 AS a) SELECT t.random FROM t",
+        "SELECT (SELECT 20).pg_sleep", "SELECT ((20)).pg_sleep AS pg_sleep", "SELECT id FROM players ORDER BY players.touch",
+    ],
+)  # fmt: skip
+def test_a_function_that_is_called_like_a_column_is_refused(read, sql):
+    with pytest.raises(QueryError, match="refused"):
+        write_for(SHOP, read, parse_query(sql, read))
 
 
 @pytest.mark.parametrize(

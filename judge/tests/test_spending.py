@@ -102,6 +102,28 @@ def test_each_request_asks_whether_it_can_be_paid_for_however_many_answers_came_
     assert asyncio.run(leaving()) == min(at_once, 1)
 
 
+def test_max_cost_stops_at_an_answer_that_does_not_say_what_it_used(tmp_path):
+    with fake_judge() as fake:
+        outcome = run(tmp_path, list("abcdefgh"), fake, price=Price(10, 100, "--price"), max_cost=1)
+    assert (outcome.answered, len(fake.calls)) == (1, 1)
+    assert "no usage or no known price" in outcome.limited
+
+
+@pytest.mark.parametrize(("max_cost", "sent"), [(0, 0), (0.02, 1), (0.07, 3)])
+def test_max_cost_is_kept_from_the_first_request_on_however_slow_the_answers(tmp_path, max_cost, sent):
+    with fake_judge({"*": [PAID] * 9}, delay=0.3) as fake:
+        outcome = run(tmp_path, list("abcdefghi"), fake, price=Price(10, 100, "--price"), max_cost=max_cost, rpm=60_000)
+    assert (outcome.answered, len(fake.calls)) == (sent, sent)
+
+
+def test_every_model_of_a_panel_needs_a_price_for_max_cost(tmp_path):
+    requests = tmp_path / "requests.jsonl"
+    write_requests(requests, ["a"], model="gpt-4o")
+    requests.write_text(requests.read_text() + write_requests(tmp_path / "b.jsonl", ["b"], model="own").read_text())
+    with pytest.raises(UserError, match="none for own"):
+        run_requests(requests, tmp_path / "out.jsonl", base_url="https://judge.invalid/v1", api_key="k", max_cost=1)
+
+
 def test_max_cost_without_a_price_is_refused_before_anything_is_sent(tmp_path):
     with fake_judge() as fake, pytest.raises(UserError, match="needs a price and there is none for m"):
         run(tmp_path, ["a"], fake, max_cost=1)

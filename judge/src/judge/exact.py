@@ -24,7 +24,7 @@ def exact_match(gold: str, prediction: str, dialect: str = "mysql") -> tuple[str
     """('yes' | 'no' | 'unscored', reason): whether the normalised syntax trees are equal.
 
     Put aside, because the result stays the same: case and quoting of names, table aliases, names of output
-    columns, order of the selected columns, order of AND, OR, IN, =, + and *, `a > b` as `b < a`, BETWEEN as two
+    columns, order of the outermost columns, order of AND, OR, IN, =, + and *, `a > b` as `b < a`, BETWEEN as two
     comparisons, <> as !=, INNER JOIN, comma joins and their order, redundant brackets, literal spellings
     (1.0, TRUE, DATE '2024-01-01'), COUNT(1), LIMIT a, b, one function's several names (NOW, MID, EXTRACT), IF and
     a CASE of one branch, DATE_ADD and + INTERVAL, USING for ON, names in WITH. Not seen as equal: what needs the schema or rewriting to prove (IN against
@@ -59,7 +59,7 @@ def string_match(gold: str, prediction: str | None) -> str:
 def canonical(tree: exp.Expression) -> str:
     """One spelling for all trees that differ only in ways listed at `exact_match`."""
     # repr keeps the structure: SQL text without brackets would make `a - (b - c)` and `a - b - c` the same.
-    return _text(_node(tree))
+    return _text(_node(tree, outermost=True))
 
 
 def _parse(sql: str, dialect: str) -> exp.Expression:
@@ -91,21 +91,37 @@ def _has_modifiers(tree: exp.Expression) -> bool:
 
 
 def _resolve_output_names(scope: exp.Select) -> None:
-    """Write expressions where GROUP BY, HAVING and ORDER BY use an output name or position."""
+    """Write expressions where GROUP BY, HAVING and ORDER BY use an output name or position.
+
+    In GROUP BY and HAVING a column of the tables goes before an output name. Which columns they have is not known
+    here, so a name counts as a column's where the query uses it in places that see no output names.
+    """
     named = {item.alias: item.this for item in scope.expressions if isinstance(item, exp.Alias)}
+    inputs = _input_names(scope)
     for part in ("group", "having", "order"):
         clause = scope.args.get(part)
         if clause is None:
             continue
         for node in list(clause.find_all(exp.Column)):
-            if not node.table and node.name in named and node.find_ancestor(exp.Select) is scope:
-                node.replace(named[node.name].copy())
+            if node.table or node.name not in named or node.find_ancestor(exp.Select) is not scope:
+                continue
+            meant = named[node.name]
+            same = isinstance(meant, exp.Column) and meant.name == node.name  # t.name AS name is that column
+            if part == "order" or same or node.name not in inputs:
+                node.replace(meant.copy())
         if part == "having":
             continue
         for item in clause.expressions:
             key = item.this if isinstance(item, exp.Ordered) else item
             if isinstance(key, exp.Literal) and key.is_int and 0 < int(key.name) <= len(scope.expressions):
                 key.replace(scope.expressions[int(key.name) - 1].unalias().copy())
+
+
+def _input_names(scope: exp.Select) -> set[str]:
+    """Names of the columns in what the query selects, joins on and filters by, not counting inner queries."""
+    places = [*scope.expressions, *(scope.args.get("joins") or []), scope.args.get("where")]
+    columns = [column for place in places if place is not None for column in place.find_all(exp.Column)]
+    return {column.name for column in columns if column.find_ancestor(exp.Select) is scope}
 
 
 def _resolve_tables(scope: exp.Select) -> None:
@@ -170,18 +186,19 @@ def _columns_of_known_tables(tree: exp.Expression) -> list[exp.Column]:
     return [column for column in tree.find_all(exp.Column) if column.table in sources | {""}]
 
 
-def _node(node: exp.Expression) -> exp.Expression:
-    """A new tree in canonical form, made from the leaves up."""
+def _node(node: exp.Expression, outermost: bool = False) -> exp.Expression:
+    """A new tree in canonical form, made from the leaves up. Only the outermost SELECT may order its columns anew:
+    in an inner one, or in a part of a UNION, the place of a column can be what gives it its meaning."""
     node = node.copy()
     for key, value in list(node.args.items()):
         if isinstance(value, exp.Expression):
             node.set(key, _node(value))
         elif isinstance(value, list):
             node.set(key, [_node(item) if isinstance(item, exp.Expression) else item for item in value])
-    return _rewrite(one_spelling(node))
+    return _rewrite(one_spelling(node), outermost)
 
 
-def _rewrite(node: exp.Expression) -> exp.Expression:
+def _rewrite(node: exp.Expression, outermost: bool = False) -> exp.Expression:
     if isinstance(node, exp.Paren):
         return node.this
     if isinstance(node, exp.Literal) and not node.is_string:
@@ -226,7 +243,7 @@ def _rewrite(node: exp.Expression) -> exp.Expression:
         node.set("this", sides[0])
         node.set("expression", sides[1])
     if isinstance(node, exp.Select):
-        return _select(node)
+        return _select(node, outermost)
     return node
 
 
@@ -235,7 +252,7 @@ def _without_brackets(side: exp.Expression) -> exp.Expression:
     return side.this if isinstance(side, exp.Subquery) and not cut else side
 
 
-def _select(node: exp.Select) -> exp.Select:
+def _select(node: exp.Select, outermost: bool) -> exp.Select:
     joins = node.args.get("joins") or []
     starred = any(item.is_star for item in node.expressions)
     plain = all(
@@ -255,7 +272,7 @@ def _select(node: exp.Select) -> exp.Select:
     offset = node.args.get("offset")
     if offset is not None and offset.expression is None:
         node.set("offset", None)
-    if not starred and node.parent is None:
+    if not starred and outermost:
         node.set("expressions", sorted(node.expressions, key=_text))
     return node
 

@@ -6,16 +6,21 @@ import re
 from dataclasses import dataclass
 
 _LONGEST = 100_000  # characters of a reply that are looked at
+_LONGEST_TRIED = 5_000  # characters of a doubtful statement that the parser is asked about
+_TRIES = 5  # doubtful statements of one text that it is asked about: parsing is slow, and prose may name SELECT often
+_ARTICLES = {"the", "an", "each", "every", "this", "these", "our", "your"}
 _THINKING = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
 _CHAT_MARK = re.compile(r"<\|[^|>\n]{1,40}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>|<eos>|<pad>")
 _FENCE = re.compile(r"```[ \t]*([A-Za-z0-9_+-]*)[ \t]*\n?(.*?)(?:```|\Z)", re.DOTALL)
 _SQL_TAGS = {"", "sql", "mysql", "mariadb", "sqlite", "sqlite3", "postgresql", "postgres", "tsql"}
 
 # The words after the verb tell a statement from prose: "Select the best players", "With this query", "Set aside".
+# Some of them are names of columns too, or SQL's own ALL: where no sign settles it, the parser does.
 _PROSE = r"the|a|an|all|one|each|which|what|only|every|everything|any|from|statement|statements|query|queries|clause"
 _STATEMENT = re.compile(
     rf"""(?<![\w.])(?:
-      SELECT\b(?=\s*[^\s;,.:!?)])(?!\s+(?:{_PROSE})\s+(?!\s|[-.,(*+/|<>=#]|(?:FROM|AS)\b))
+      SELECT\b(?=\s*[^\s;,.:!?)])(?!\s+(?:{_PROSE})\s+(?!\s|[-.,(*+/|<>=#%&^]|!=|(?:FROM|AS)\b))
+    | (?P<doubtful>SELECT\b(?=\s+(?:{_PROSE})\s))
     | WITH\s+(?:RECURSIVE\s+)?[`"\[]?[^\W\d][\w$]*[`"\]]?\s*(?:\([^()]*\)\s*)?AS\s*\(
     | VALUES\s*(?:ROW\s*)?\( | INSERT\s+(?:OR\s+\w+\s+|IGNORE\s+)?INTO\s | REPLACE\s+INTO\s | DELETE\s+FROM\s
     | UPDATE\s+\S+\s+SET\s | (?:CREATE|DROP|ALTER)\s+(?:OR\s+REPLACE\s+|TEMP\w*\s+|UNIQUE\s+|VIRTUAL\s+)?
@@ -81,10 +86,20 @@ def _blocks(text: str) -> list[str]:
 
 
 def _first_statement(text: str) -> str | None:
-    start = _STATEMENT.search(text)
-    if start is None:
-        return None
-    at = start.start()
+    tries = _TRIES
+    for start in _STATEMENT.finditer(text):
+        if start.group("doubtful"):
+            tries -= 1
+            sql = _cut(text, start.start()) if tries >= 0 else None
+            if sql and _reads_as_query(sql):
+                return sql
+        else:
+            return _cut(text, start.start())
+    return None
+
+
+def _cut(text: str, at: int) -> str | None:
+    """The statement that begins at `at`, with the brackets before it that belong to it, to its end."""
     opened = len(text[:at]) - len(text[:at].rstrip("( \n\t"))
     if "(" in text[at - opened : at]:  # (SELECT ...) UNION (SELECT ...): the brackets belong to it
         at = text.index("(", at - opened)
@@ -107,3 +122,26 @@ def _first_statement(text: str) -> str | None:
             end = token.start()
             break
     return rest[:end].strip() or None
+
+
+def _reads_as_query(sql: str) -> bool:
+    """Is it one query with a FROM, and no sentence that happens to parse, such as "Select a player from the guild"?"""
+    if len(sql) > _LONGEST_TRIED:
+        return False
+    # Only here, so that whoever extracts plain statements need not wait for the parser to load.
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
+    try:
+        trees = sqlglot.parse(sql, read="mysql")
+    except (SqlglotError, RecursionError, ValueError):
+        return False
+    select = trees[0].find(exp.Select) if len(trees) == 1 and trees[0] is not None else None
+    if select is None or not select.args.get("from_") or not select.expressions:
+        return False
+    # "a player" reads as a column and its new name, "the guild" as a table and its.
+    first = select.expressions[0]
+    if isinstance(first, exp.Alias) and not re.search(rf"\bAS\s+\W?{re.escape(first.alias)}", sql, re.IGNORECASE):
+        return False
+    return not any(table.alias and table.name.lower() in _ARTICLES for table in select.find_all(exp.Table))

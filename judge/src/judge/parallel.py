@@ -11,8 +11,8 @@ import asyncio
 import gc
 import logging
 import sys
-import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +102,9 @@ def run_requests(
         raise UserError(f"{out}: the results would overwrite the requests; choose another --out")
     if cache not in MODES:
         raise UserError(f"--cache {cache}: expected {', '.join(MODES)}")
+    for name, limit in (("requests", rpm), ("tokens", tpm)):
+        if limit is not None and not limit > 0:
+            raise UserError(f"{limit:g} {name} a minute: expected more than 0; leave it out for no limit")
     if tpm and encoding:
         load_encoding(encoding)  # a wrong name is said now, not after the first request
     endpoint = Endpoint(
@@ -128,10 +131,10 @@ def run_requests(
         meter = Meter(price=price, free=is_loopback(endpoint.url), total=requests.total, done=reused, show=progress)
         stack.callback(meter.close)
         _check_price(requests, meter, max_cost)
-        gate = Gate(rpm=rpm, tpm=tpm, concurrency=concurrency)
+        gate = Gate(rpm=rpm, tpm=tpm, concurrency=concurrency, first_alone=max_cost is not None)
         sender = Sender(requests, gate, endpoint, journal, meter, store, max_attempts, encoding, first_pause, max_cost)
         if reused < requests.total:
-            _where_no_loop_runs(lambda: _run(sender.go()))
+            _where_no_loop_runs(lambda: _run(sender.go()), sender.interrupt)
         answered, failed = requests.count()
         if sender.stopped:
             failed = requests.total - answered
@@ -161,10 +164,10 @@ def _journal(out: Path, endpoint: str, fresh: bool) -> tuple[Journal, list[str]]
 def _check_price(requests: RequestFile, meter: Meter, max_cost: float | None) -> None:
     if max_cost is None:
         return
-    first = next(requests.waiting(), None)
-    if first and not (meter.price or meter.price_for(first[0].request.get("model"))):
-        model = first[0].request.get("model")
-        raise UserError(f"--max-cost needs a price and there is none for {model}; give it with --price IN,OUT")
+    models = {str(job.request.get("model")) for chunk in requests.waiting() for job in chunk} if not meter.price else ()
+    for model in sorted(models):
+        if not meter.price_for(model):
+            raise UserError(f"--max-cost needs a price and there is none for {model}; give it with --price IN,OUT")
 
 
 def _write(requests: RequestFile, journal: Journal, out: Path, failed: int, not_sent: str | None) -> None:
@@ -189,7 +192,8 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         new_event_loop = None
     gc.freeze()  # what is there already outlives the run: each look through all of it would stop the loop for long
     before = gc.get_threshold()
-    gc.set_threshold(20_000, *before[1:])  # hardly anything here is cyclic: looking for it each 700 objects costs a tenth
+    # Hardly anything here is cyclic: looking for it at each 700 new objects costs a tenth.
+    gc.set_threshold(20_000, *before[1:])
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(work)
@@ -198,25 +202,24 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         gc.unfreeze()
 
 
-def _where_no_loop_runs(work: Callable[[], None]) -> None:
-    """Run `work` here, or in a thread where a notebook's event loop already runs here."""
+def _where_no_loop_runs(work: Callable[[], None], interrupt: Callable[[], None]) -> None:
+    """Run `work` here, or in a thread where a notebook's event loop already runs here.
+
+    Interrupting the notebook then calls `interrupt` and waits for what is in flight, as Ctrl-C does.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return work()
-    caught: list[BaseException] = []
-
-    def guarded() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(work)
         try:
-            work()
-        except BaseException as error:  # raised again below, in the caller's thread
-            caught.append(error)
-
-    thread = threading.Thread(target=guarded)
-    thread.start()
-    thread.join()
-    if caught:
-        raise caught[0]
+            running.result()
+        except KeyboardInterrupt:
+            if not running.done():
+                interrupt()
+                wait([running])
+            raise
 
 
 def report(outcome: Outcome, out: str | Path) -> int:

@@ -18,6 +18,7 @@ from judge.text import (
     name_some,
     read_jsonl,
     read_rows,
+    texts_digest,
 )
 from judge.trust.votes import Vote, count_votes
 
@@ -176,10 +177,12 @@ def _check_ids(found: Iterable[str], rows: Iterable[str], what: str) -> None:
         raise UserError(f"{what}: id {name_some(extra)} is in no row")
 
 
-def read_measure(path: str | Path, measure: str, rows: dict[str, Any]) -> dict[str, dict[str, str]]:
+def read_measure(
+    path: str | Path, measure: str, rows: dict[str, Any], answer: str = "answer", prediction: str = "gen_sql"
+) -> dict[str, dict[str, str]]:
     """{id: {measure, measure_reason}} of a file that `judge execution` or `judge exact` wrote.
 
-    Where a line has an `outcome`, that too, as measure_outcome.
+    Where a line has an `outcome`, that too, as measure_outcome. UserError where its `texts` are not those of the row.
     """
     found = {}
     for entry in read_rows(path, needs=[measure]):
@@ -189,6 +192,12 @@ def read_measure(path: str | Path, measure: str, rows: dict[str, Any]) -> dict[s
             measure: entry[measure],
             f"{measure}_reason": str(entry.get("reason") or ""),
         }
+        row = rows.get(str(entry["id"]), {})
+        texts = entry.get("texts")
+        if texts and answer in row and texts != texts_digest(row[answer], row.get(prediction)):
+            raise UserError(
+                f"{path}: id {entry['id']!r} was judged with another {answer} or {prediction}; run judge {measure} again"
+            )
         if isinstance(entry.get("outcome"), str):
             found[str(entry["id"])][f"{measure}_outcome"] = entry["outcome"]
     _check_ids(found, rows, str(path))
@@ -219,8 +228,9 @@ def make_verdicts(
     optional = {"votes", "execution_outcome"}
     _check_free(names, [name for name in WITH_VOTES if name not in optional], rows_path)
     measures = [read_judgements(results, table, columns)]
-    measures += [read_measure(execution, "execution", table)] if execution else []
-    measures += [read_measure(exact, "exact", table)] if exact else []
+    texts = columns["answer"], prediction
+    measures += [read_measure(execution, "execution", table, *texts)] if execution else []
+    measures += [read_measure(exact, "exact", table, *texts)] if exact else []
     absent = optional - {name for measure in measures for verdict in measure.values() for name in verdict}
     behind = [name for name in WITH_VOTES if name not in absent]
     _check_free(names, behind, rows_path)

@@ -1,5 +1,6 @@
 """Reading and writing JSON lines, with errors that name the file and the line."""
 
+import hashlib
 import json
 import os
 import re
@@ -54,7 +55,7 @@ def parse_line(line: bytes, where: str) -> Any:
         raise UserError(
             f"{where}: not UTF-8; it looks like CP949, so save it again as UTF-8: iconv -f cp949 -t utf-8"
         ) from None
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # a number of thousands of digits, too
         raise UserError(f"{where}: not a whole JSON value, cut off or damaged ({error})") from None
     except RecursionError:
         raise UserError(f"{where}: JSON nested too deep") from None
@@ -94,6 +95,8 @@ def id_key(value: Any, where: str) -> str:
     """An id as the text by which files are joined: 7 and "7" are the same id."""
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         raise UserError(f"{where}: an id is text or a whole number, not {json.dumps(value, default=str)}")
+    if isinstance(value, str) and SURROGATE.search(value):
+        raise UserError(f"{where}: id {json.dumps(value)} holds half a character, which no file can")
     return str(value)
 
 
@@ -102,6 +105,11 @@ def name_some(names: Iterable[object], most: int = 5) -> str:
     names = [str(name) for name in names]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def texts_digest(*texts: str | None) -> str:
+    """What a verdict keeps of the texts that it was made from, to be known again: 16 hex digits of their SHA-256."""
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:16]
 
 
 def clean(text: str) -> str:

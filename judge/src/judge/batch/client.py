@@ -8,7 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from judge.processor.endpoint import CHAT, NO_KEY, endpoint_name, is_loopback, public_url, resolve_url
+from judge.processor.endpoint import (
+    CHAT,
+    NO_KEY,
+    check_address,
+    endpoint_name,
+    http_library,
+    is_loopback,
+    public_url,
+    resolve_url,
+)  # fmt: skip
 from judge.text import UserError
 
 if TYPE_CHECKING:
@@ -37,8 +46,7 @@ def connect(base_url: str | None, begun_at: str | None = None) -> "OpenAI":
     url = resolve_url(base_url).removesuffix(CHAT)
     if begun_at and endpoint_name(url) != endpoint_name(begun_at):
         raise UserError(f"the batches are at {begun_at}, not at {public_url(url)}; leave out --base-url")
-    if not re.match(r"https?://[^/]", url):
-        raise UserError(f"not an http address: {public_url(url)}")
+    check_address(url)
     key = os.environ.get("OPENAI_API_KEY", "").strip() or (NO_KEY if is_loopback(url) else "")
     if not key:
         raise UserError(f"no key for {public_url(url)}: set OPENAI_API_KEY")
@@ -171,6 +179,9 @@ def told(client: "OpenAI") -> Iterator[None]:
             raise UserError(f"{where}: not found, or it has no Batch API, then take `judge run`: {said}") from None
         kind = Unreachable if error.status_code >= 500 or error.status_code == 429 else UserError
         raise kind(f"{where}: status {error.status_code}: {said}; nothing is lost, run it again") from None
+    except http_library(openai).HTTPError as error:  # in the midst of a download, where the SDK lets it through
+        said = redactor(client)(str(error) or type(error).__name__)
+        raise Unreachable(f"{where}: cut off: {said}; nothing is lost, run it again") from None
     except openai.APIConnectionError as error:
         said = redactor(client)(str(error.__cause__ or error))
         raise Unreachable(f"no answer from {where}: {said}; nothing is lost, run it again") from None

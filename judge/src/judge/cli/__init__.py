@@ -8,12 +8,28 @@ from typing import Annotated, Any
 
 import typer
 
-from judge.text import UserError, read_rows, write_jsonl
+from judge.text import UserError, read_rows, texts_digest, write_jsonl
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
     help="Verdicts on generated SQL: exact match, execution accuracy, and a judge model asked in parallel.",
 )  # fmt: skip
+
+
+def known_dialect(name: str | None) -> str | None:
+    """sqlglot's name of a dialect, by whichever name it is usually called. Raises UserError where there is none."""
+    name = name and name.strip().lower()
+    name = {"postgresql": "postgres", "mariadb": "mysql", "sqlite3": "sqlite"}.get(name, name)
+    if name in (None, "mysql", "postgres", "sqlite"):
+        return name
+    from sqlglot import Dialect  # late, so that a command which needs no parser starts at once
+    from sqlglot.dialects import DIALECT_MODULE_NAMES
+
+    if not name or not Dialect.get(name):
+        names = ", ".join(sorted(DIALECT_MODULE_NAMES))
+        raise UserError(f"--dialect {name}: sqlglot does not know it; it knows {names}")
+    return name
+
 
 Rows = Annotated[Path, typer.Argument(metavar="ROWS.jsonl", help="Rows: id, context, question, answer, gen_sql.")]
 Out = Annotated[Path, typer.Option("--out", help="File to write; it appears once it is whole.")]
@@ -23,7 +39,9 @@ Question = Annotated[str, typer.Option("--question", help="Column of the questio
 Answer = Annotated[str, typer.Option("--answer", help="Column of the reference SQL.")]
 Gold = Annotated[str, typer.Option("--gold", "--answer", help="Column of the reference SQL.")]
 Prediction = Annotated[str, typer.Option("--prediction", help="Column of the generated SQL.")]
-Dialect = Annotated[str, typer.Option(help="Dialect of the SQL and the DDL, by sqlglot's name.")]
+Dialect = Annotated[
+    str, typer.Option(callback=known_dialect, help="Dialect of the SQL and the DDL, by sqlglot's name.")
+]
 Instances = Annotated[int, typer.Option(min=1, help="Small databases made for each row.")]
 Seed = Annotated[int, typer.Option(help="Seed of the databases' contents.")]
 
@@ -188,7 +206,11 @@ def execution(
     context: Context = "context",
     id: Id = "id",
     dialect: Annotated[
-        str | None, typer.Option(help="Dialect of the SQL, by sqlglot's name; default mysql, with --databases sqlite.")
+        str | None,
+        typer.Option(
+            callback=known_dialect,
+            help="Dialect of the SQL, by sqlglot's name; default mysql, with --databases sqlite.",
+        ),
     ] = None,
     instances: Instances = 20,
     seed: Seed = 0,
@@ -247,7 +269,8 @@ def exact(
         found = extract_sql(row[prediction] or "")
         verdict = exact_match(row[gold], found.sql, dialect) if found.sql else ("no", "no SQL in the prediction")
         same_text = string_match(row[gold], found.sql)
-        verdicts.append({"id": row[id], "exact": verdict[0], "reason": verdict[1], "string": same_text})
+        texts = texts_digest(row[gold], row[prediction])
+        verdicts.append({"id": row[id], "exact": verdict[0], "reason": verdict[1], "string": same_text, "texts": texts})
     write_jsonl(out, verdicts)
     typer.echo(summary("exact", [verdict["exact"] for verdict in verdicts]) + f" -> {out}")
 

@@ -25,7 +25,8 @@ def cost(
 ) -> None:
     """Say what sending the requests would cost; nothing is sent.
 
-    The cost is the most that it can be: every reply as long as its request allows (max_tokens)."""
+    The cost is the most that it can be, every reply as long as its request allows (max_tokens); where a request sets
+    no limit, only what the prompts cost is known."""
     from judge.processor.cost import estimate
     from judge.processor.prices import parse_price
     from judge.text import finished_file
@@ -36,8 +37,14 @@ def cost(
     if out:
         with finished_file(out) as file:
             file.write(json.dumps(found, indent=2) + "\n")
-    tokens = f"{found['prompt_tokens']:,} tokens in and at most {found['most_reply_tokens']:,} out"
+    tokens = f"{found['prompt_tokens']:,} tokens in"
+    if found["unlimited"]:
+        tokens += f", and out whatever the model writes: {found['unlimited']} set no max_tokens"
+    else:
+        tokens += f" and at most {found['most_reply_tokens']:,} out"
     money = ", no known price"
-    if found["most_cost"] is not None:
-        money = f", at most ${found['most_cost']:.4f} by {found['price']['source']}"
+    if found["prompt_cost"] is not None:
+        source = found["price"]["source"]
+        alone = f"; ${found['prompt_cost']:.4f} for the prompts alone by {source}"
+        money = alone if found["most_cost"] is None else f", at most ${found['most_cost']:.4f} by {source}"
     typer.echo(f"{found['waiting']} of {found['requests']} requests to send: {tokens}{money}")

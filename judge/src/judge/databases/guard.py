@@ -2,7 +2,8 @@
 
 This is the first of three fences. Behind it stand a transaction that is read-only, and a role that should be (see
 `judge.databases.server`). Text never reaches the server as it came: it is parsed and written anew, so a comment that
-MySQL would run, or a second statement behind a quote that two parsers see differently, is gone.
+MySQL would run, or a second statement behind a quote that two parsers see differently, is gone. What was written is
+then read once more in the server's dialect and checked again, since some names lose their quotes on the way.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ErrorLevel, SqlglotError
-from sqlglot.tokens import TokenType
+from sqlglot.tokens import Token, TokenType
 
 from judge.sql.queries import QueryError, Resolver, first_line
 from judge.sql.schema import Schema
@@ -25,6 +26,7 @@ _E = exp.Expression
 # functions among them, unless those were declared otherwise. These are refused besides, whatever it says.
 _POSTGRES = re.compile(
     r"pg_|lo_|lo(read|write)$|dblink|txid_|inet_|current_setting$|set_config$|.*_to_xml|has_\w+_privilege$"
+    r"|crosstab|connectby|xpath_table$"  # they run a text as SQL, and say that they are stable
 )
 # MySQL has no such list, so functions that sqlglot doesn't know must be known here, and some that it knows go.
 _MYSQL_REFUSED = re.compile(
@@ -50,6 +52,8 @@ _WRITES = (
     exp.Transaction, exp.Commit, exp.Rollback, exp.Kill, exp.LoadData, exp.NextValueFor,
 )  # fmt: skip
 _VARIABLES = (exp.Parameter, exp.SessionParameter, exp.PropertyEQ, exp.Placeholder)
+# A unit, a character set, the name of a user's type: sqlglot writes their text as it stands, without quotes.
+_PLAIN = re.compile(r"\w+([ .]\w+)*")
 _LONGEST = 1_000_000  # characters that a query may ask to have made of one text
 
 
@@ -78,7 +82,12 @@ def write_for(server: Server, read: str, tree: _E) -> tuple[str, set[str]]:
         if _family(read) != server.dialect:
             tree = _adapt(tree, server)
         sql = tree.sql(dialect=server.dialect, comments=False, unsupported_level=ErrorLevel.RAISE)
-        _refuse_calls(tree, sql, server)
+        tokens = sqlglot.tokenize(sql, read=server.dialect)
+        again = _read_again(sql, tokens, server)
+        _refuse(again)
+        _refuse_calls([tree, again], tokens, server)
+        if server.dialect == "postgres":
+            _refuse_attributes(again, tokens, server)
     except QueryError:
         raise
     except (SqlglotError, RecursionError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -94,12 +103,25 @@ def _refused(what: str) -> QueryError:
     return QueryError("sql_error", f"refused: {what}")
 
 
+def _read_again(sql: str, tokens: list[Token], server: Server) -> _E:
+    """The tree of what will be sent, which need not be the tree that it was written from."""
+    if any(token.comments for token in tokens):  # none is written, so this was a name or a unit
+        raise _refused("a comment inside a name")
+    trees = [tree for tree in sqlglot.parse(sql, read=server.dialect) if tree is not None]
+    if len(trees) != 1 or not isinstance(trees[0], (exp.Select, exp.SetOperation, exp.Subquery)):
+        raise _refused(f"written for {server.dialect}, it is no longer one query")
+    return trees[0]
+
+
 def _refuse(tree: _E) -> None:
     for node in tree.walk():
         if isinstance(node, _WRITES):
             raise _refused(f"{node.key.upper()} inside a query")
         if isinstance(node, _VARIABLES):
             raise _refused(f"a variable or parameter, {node.sql()[:40]}")
+        bare = _bare_text(node)
+        if bare and not _PLAIN.fullmatch(bare):
+            raise _refused(f"{bare[:40]!r} where a plain word is expected")
         if isinstance(node, exp.Table):
             path = {part.name.lower() for part in (node.args.get("db"), node.args.get("catalog")) if part}
             if path & _SYSTEM or node.name.lower().startswith("pg_"):
@@ -110,9 +132,18 @@ def _refuse(tree: _E) -> None:
                 raise _refused(f"a text of {count.name} characters")
 
 
-def _refuse_calls(tree: _E, sql: str, server: Server) -> None:
+def _bare_text(node: _E) -> str:
+    """Text of a node that sqlglot writes without quotes, whatever it holds; of a type's name some versions do."""
+    if isinstance(node, exp.Var):
+        return node.name
+    kind = node.args.get("kind") if isinstance(node, exp.DataType) else None
+    if isinstance(kind, _E):
+        return " ".join(part.name for part in kind.find_all(exp.Identifier, exp.Var))
+    return kind or ""
+
+
+def _refuse_calls(trees: list[_E], tokens: list[Token], server: Server) -> None:
     """Look at every name before a bracket in what will be sent: that holds for functions which sqlglot renames too."""
-    tokens = sqlglot.tokenize(sql, read=server.dialect)
     called = {a.text.lower() for a, b in itertools.pairwise(tokens) if b.token_type == TokenType.L_PAREN and a.text}
     for name in sorted(called):
         if server.dialect == "postgres" and name in server.volatile:
@@ -120,9 +151,71 @@ def _refuse_calls(tree: _E, sql: str, server: Server) -> None:
         if (_POSTGRES if server.dialect == "postgres" else _MYSQL_REFUSED).match(name):
             raise _refused(f"{name}()")
     if server.dialect == "mysql":
-        for node in tree.find_all(exp.Anonymous, exp.AnonymousAggFunc):
+        for node in itertools.chain.from_iterable(tree.find_all(exp.Anonymous, exp.AnonymousAggFunc) for tree in trees):
             if node.name.lower() not in _MYSQL_KNOWN:
                 raise _refused(f"{node.name}() is not among the functions known to read only")
+
+
+def _refuse_attributes(tree: _E, tokens: list[Token], server: Server) -> None:
+    """`(20).pg_sleep` and `players.touch` call functions in PostgreSQL, unless a column has that name.
+
+    The manual has it under "Using Composite Types in Queries"; values of other types can be written so too.
+    """
+    after_dot = {b.text.lower() for a, b in itertools.pairwise(tokens) if a.token_type == TokenType.DOT}
+    doubtful = {name for name in after_dot if name in server.volatile or _POSTGRES.match(name)}
+    if not doubtful:
+        return
+    understood: set[str] = set()
+    for node in tree.find_all(exp.Dot, exp.Column, exp.Table):
+        name = node.name.lower()
+        if isinstance(node, exp.Dot):
+            if name in doubtful:
+                raise _refused(f".{name}, which calls a function")
+        elif isinstance(node, exp.Column) and node.table:
+            if name in doubtful and not _is_column(node, tree, server):
+                raise _refused(f"{node.table}.{name}, which calls a function where no column has that name")
+            understood.add(name)
+        if node.args.get("db"):  # then the table's name stands after a dot too
+            understood.add(name if isinstance(node, exp.Table) else node.table.lower())
+    for name in sorted(doubtful - understood):
+        raise _refused(f".{name}, which may call a function")
+
+
+def _is_column(column: exp.Column, tree: _E, server: Server) -> bool:
+    """Has all in the query that goes by the column's qualifier such a column? Then it is one, whichever is meant."""
+    named = tree.find_all(exp.Table, exp.Subquery, exp.CTE)
+    sources = [node for node in named if node.alias_or_name.lower() == column.table.lower()]
+    return bool(sources) and all(_gives(source, column.name.lower(), tree, server.schema) for source in sources)
+
+
+def _gives(source: _E, name: str, tree: _E, schema: Schema, depth: int = 0) -> bool:
+    """Has a table, a derived table or a WITH query a column of this lower-case name? Unsure means no."""
+    if depth > 8:
+        return False
+    if source.alias_column_names:
+        return name in {column.lower() for column in source.alias_column_names}
+    if isinstance(source, exp.Table):
+        table = source.name.lower()
+        named = [cte for cte in tree.find_all(exp.CTE) if cte.alias.lower() == table]
+        known = [name in schema[table].columns] if table in schema else []
+        found = known + [_gives(cte, name, tree, schema, depth + 1) for cte in named]
+        return bool(found) and all(found)
+    query = source.this
+    while isinstance(query, (exp.SetOperation, exp.Subquery)):
+        query = query.this
+    if not isinstance(query, exp.Select):
+        return False
+    if name in {item.lower() for item in query.named_selects}:
+        return True
+    start = query.args.get("from_")
+    inner = ([start.this] if start else []) + [join.this for join in query.args.get("joins") or []]
+    for item in query.expressions:
+        if item.is_star:
+            wanted = item.text("table").lower()
+            parts = [part for part in inner if wanted in ("", part.alias_or_name.lower())]
+            if any(_gives(part, name, tree, schema, depth + 1) for part in parts):
+                return True
+    return False
 
 
 def _adapt(tree: _E, server: Server) -> _E:

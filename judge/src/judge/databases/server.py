@@ -59,7 +59,11 @@ class ServerLost(Exception):
 
 def refuse_password(url: str) -> None:
     """Raises UserError for a URL with a password in it, which was given where other users of the machine see it."""
-    if re.search(r"://[^/?#]*:[^/?#]*@", url) or re.search(r"[?&](password|passwd|pwd)=", url, re.IGNORECASE):
+    found = re.search(r"://[^/?#]*:[^/?#]*@", url) or re.search(r"[?&](password|passwd|pwd)=", url, re.IGNORECASE)
+    if not url.lower().startswith("sqlite"):  # a file's path may hold both signs
+        # SQLAlchemy's own rule comes first: / ? # may stand in a password as they are.
+        found = found or re.search(r"://[^:/]*:[^@]*@|://[^?]*:[^?]*@", url)
+    if found:
         raise UserError(
             f"--database: the URL holds a password, which `ps` shows to everyone on this machine; leave the option "
             f"out and put the URL into the variable {VARIABLE}"
@@ -80,7 +84,10 @@ def read_url(text: str) -> URL:
     kind = url.drivername.split("+")[0]
     if kind not in _DRIVERS:
         raise UserError(f"--database: {kind} is not known; PostgreSQL, MySQL, MariaDB and SQLite are")
-    if "+" not in url.drivername:
+    driver = url.drivername.partition("+")[2]
+    if driver and driver not in ("pysqlite", _DRIVERS[kind].partition("+")[2]):
+        raise UserError(f"--database: the driver {driver} is not known; leave it out, as in {kind}://role@host/name")
+    if not driver or kind == "postgres":  # SQLAlchemy knows the longer name alone
         url = url.set(drivername=_DRIVERS[kind])
     if not url.database:
         raise UserError("--database: the URL names no database, as in postgresql://role@host:5432/name")
@@ -197,6 +204,11 @@ def transaction(url: str, timeout: float) -> Iterator[Connection]:
         connection = _engine(url, timeout).connect()
     except DBAPIError as error:
         raise ServerLost(_said(error)) from None
+    except RuntimeError as error:
+        if "cryptography" not in str(error):
+            raise
+        # PyMySQL's caching_sha2_password, MySQL 8's default, which without TLS encrypts the password by itself.
+        raise ServerLost("the server's way to log in needs one more package: pip install 'pymysql[rsa]'") from None
     try:
         for statement in _opening(connection, timeout):
             connection.exec_driver_sql(statement)

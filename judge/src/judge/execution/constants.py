@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from datetime import time
 
 from sqlglot import exp
 
 from judge.execution.datehints import near_dates
+from judge.sql.dates import clock, moment
 from judge.sql.dialect import to_sqlite
-from judge.sql.functions import register
+from judge.sql.functions import register, text_of
 from judge.sql.queries import QueryError
 
 
 def constant(node: exp.Expression) -> int | float | str | None:
     """The value of an expression without columns, as SQLite computes it; None where it has none."""
     if isinstance(node, exp.Literal):
-        if node.is_string:
-            return node.name
-        return int(node.name) if node.is_int else float(node.name)
+        return node.name if node.is_string else _number(node)
     if isinstance(node, exp.Boolean):
         return int(node.this)
     if isinstance(node, exp.Neg) and isinstance(node.this, exp.Literal):
@@ -35,9 +35,18 @@ def constant(node: exp.Expression) -> int | float | str | None:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 10_000)
         connection.set_authorizer(lambda *_: sqlite3.SQLITE_OK if _[0] in (21, 31) else sqlite3.SQLITE_DENY)
         value = connection.execute(sql).fetchone()[0]
-    except (QueryError, sqlite3.Error):
+    except (QueryError, sqlite3.Error, OverflowError, ValueError):
         return None
-    return value if isinstance(value, (int, float, str)) else None
+    return value if isinstance(value, (int, str)) or (isinstance(value, float) and math.isfinite(value)) else None
+
+
+def _number(literal: exp.Literal) -> int | float | None:
+    """Its value; None for one that Python writes otherwise, and for 1e400, beside which no value lies."""
+    try:
+        value = int(literal.name) if literal.is_int else float(literal.name)
+        return value if math.isfinite(value) else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def around(value: int | float | str, op: str, kind: str, scale: int = 2) -> tuple[list, list]:
@@ -47,13 +56,15 @@ def around(value: int | float | str, op: str, kind: str, scale: int = 2) -> tupl
             value = float(value) if kind == "real" else int(value)
         except ValueError:
             return ([value], []) if kind == "any" else ([], [])
-    if kind in ("int", "bool", "year", "real") and isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return [], []
     if kind in ("date", "datetime"):
-        return _sorted_out(value, op, near_dates(value, kind))
-    if kind in ("text", "time"):
-        text = str(value)
-        return _sorted_out(text, op, [text, *_misspelt(text)] if kind == "text" else [text, "00:00:00", "23:59:59"])
+        return _around_date(value, op, kind)
+    if kind == "text":
+        return _sorted_out(value, op, [value, *_misspelt(value)]) if isinstance(value, str) else _as_texts(value, op)
+    if kind == "time":
+        text = clock(value) or str(value)
+        return _sorted_out(text, op, [text, "00:00:00", "23:59:59"])
     if kind == "bool":
         return _sorted_out(value, op, [0, 1])
     if kind == "real":
@@ -64,6 +75,28 @@ def around(value: int | float | str, op: str, kind: str, scale: int = 2) -> tupl
             value, op, [math.floor(value) - 1, math.floor(value), math.ceil(value), math.ceil(value) + 1]
         )
     return _sorted_out(value, op, [value, value + 1, value - 1])
+
+
+def _around_date(value: int | float | str, op: str, kind: str) -> tuple[list, list]:
+    """Beside a date, as text or number (20240301), or beside a year alone, with which LEFT(d, 4) is compared."""
+    near, when = near_dates(value, kind), moment(value)
+    if when is None and isinstance(value, int) and 1000 < value < 9998:
+        hits, misses = _sorted_out(value, op, [value, value + 1, value - 1])
+        return _days_of(hits), _days_of(misses)
+    if when is not None:  # as the column holds it: '2024-03-01' beside a DATETIME is that day's first second
+        value = near[0] if kind == "datetime" or when.time() == time.min else when.isoformat(sep=" ")
+    return _sorted_out(str(value), op, near)
+
+
+def _days_of(years: list[int]) -> list[str]:
+    return [f"{year}-{day}" for year in years for day in ("01-01", "12-31")]
+
+
+def _as_texts(value: int | float, op: str) -> tuple[list, list]:
+    """Texts beside a number, which MySQL compares as numbers: 9 < 80 < 100, which as texts would be the other way."""
+    others = [9, 10 ** len(str(abs(int(value))))] if abs(value) < 10**9 else []
+    hits, misses = _sorted_out(value, op, [value, value + 1, value - 1, *others])
+    return [text_of(number) for number in hits], [text_of(number) for number in misses]
 
 
 def _sorted_out(value: object, op: str, near: list) -> tuple[list, list]:

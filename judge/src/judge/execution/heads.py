@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from judge.text import UserError, read_rows
+from judge.text import UserError, read_rows, texts_digest
 
 # Outcomes of `judge execution` after which both queries can be run again: they ran to their end before.
 RAN = ("equal", "different_result", "different_order", "different_columns")
@@ -46,8 +46,10 @@ def heads_for_rows(
 ) -> dict[str, Heads]:
     """Results by id for the rows where `execution`, a file of `judge execution`, says that there are any.
 
-    A prediction that failed has the reason in place of its result. Raises UserError where the file lacks a row.
+    A prediction that failed has the reason in place of its result. Raises UserError where the file lacks a row, or
+    judged other texts than the row now holds.
     """
+    answer, prediction = columns["answer"], columns["gen_sql"]
     known = {str(entry["id"]): entry for entry in read_rows(execution, needs=["execution"])}
     found: dict[str, Heads] = {}
     jobs: dict[str, dict] = {}
@@ -55,6 +57,11 @@ def heads_for_rows(
         key = str(row[columns["id"]])
         if key not in known:
             raise UserError(f"{execution}: nothing for id {key}; `judge execution` on these rows makes it anew")
+        judged = known[key].get("texts")
+        if judged and answer in row and judged != texts_digest(row[answer], row.get(prediction)):
+            raise UserError(
+                f"{execution}: id {key!r} was judged with another {answer} or {prediction}; run judge execution again"
+            )
         outcome = known[key].get("outcome")
         texts = [row.get(columns[name]) for name in ("context", "answer", "gen_sql")]
         if not all(isinstance(text, str) for text in texts):

@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from judge.execution.constants import around, constant
 from judge.execution.datehints import LIMITS, parts_of_call, parts_of_pattern, whole_dates
-from judge.execution.ties import Tie, interval, place_of, textures, ties_of
+from judge.execution.ties import Tie, interval, number_textures, place_of, textures, ties_of
 from judge.sql.dates import moment, shift
 from judge.sql.queries import Place, Resolver, scalar_subqueries
 from judge.sql.schema import Schema
@@ -38,6 +38,9 @@ _OF_TEXT = (
     exp.Lower, exp.Upper, exp.Trim, exp.Length, exp.Left, exp.Right, exp.Substring, exp.Reverse, exp.Replace,
     exp.SubstringIndex, exp.StrPosition,
 )  # fmt: skip
+_OF_NUMBER = (
+    exp.Abs, exp.Sign, exp.Trunc, exp.Round, exp.Greatest, exp.Least,
+)  # fmt: skip
 _AGGREGATES = (exp.Sum, exp.Avg, exp.Min, exp.Max, exp.Stddev, exp.StddevPop, exp.StddevSamp)
 
 
@@ -54,7 +57,7 @@ class Hints:
     nulls: set[Place] = field(default_factory=set)
     links: list[tuple[Place, Place]] = field(default_factory=list)
     ties: list[Tie] = field(default_factory=list)  # what two columns of one row are to each other
-    textures: dict[Place, list[str]] = field(default_factory=dict)  # texts that show what a function does
+    textures: dict[Place, list] = field(default_factory=dict)  # texts and numbers that show what a function does
     patterns: dict[Place, list[str]] = field(default_factory=dict)  # what LIKE looks for, without its signs
     single: set[Place] = field(default_factory=set)  # a value stands in one row only, at times: it is looked up by it
     few: set[str] = field(default_factory=set)  # tables of which a query asks for all rows: at times only one or two
@@ -151,6 +154,19 @@ def _visit(node: exp.Expression, resolver: Resolver, hints: Hints, schema: Schem
         if place and schema[place[0]].columns[place[1]].kind in ("text", "any"):
             known = hints.textures.setdefault(place, [])
             known += [text for text in textures(node) if text not in known]
+    elif isinstance(node, _OF_NUMBER):
+        for place in _places(node, resolver):
+            column = schema[place[0]].columns[place[1]]
+            if column.kind in ("int", "real") and not column.unsigned and not _is_key(place, schema):
+                known = hints.textures.setdefault(place, [])
+                known += [n for n in number_textures(node, column.kind, column.scale) if n not in known]
+    elif isinstance(node, exp.Case) and node.this is not None:
+        for branch in node.args["ifs"]:
+            _compare(node.this.unnest(), "=", branch.this.unnest(), resolver, hints, schema)
+    elif isinstance(node, exp.Nullif):
+        _compare(node.this.unnest(), "=", node.expression.unnest(), resolver, hints, schema)
+    elif isinstance(node, exp.Anonymous) and node.name.upper() in ("FIELD", "FIND_IN_SET") and node.expressions:
+        _listed(node, resolver, hints, schema)
     elif type(node) in _DATE_PARTS or (
         isinstance(node, exp.Anonymous) and node.name.upper() in ("WEEKDAY", "YEARWEEK", "TO_DAYS")
     ):
@@ -158,6 +174,26 @@ def _visit(node: exp.Expression, resolver: Resolver, hints: Hints, schema: Schem
         for place in _places(node, resolver):
             if schema[place[0]].columns[place[1]].kind in ("text", "any"):
                 hints.kinds.setdefault(place, kind)
+
+
+def _is_key(place: Place, schema: Schema) -> bool:
+    """Whether the column takes part in a key or points to one, where numbers are names and not amounts."""
+    table = schema[place[0]]
+    named = {*table.primary, *(name for reference in table.references for name in reference.columns)}
+    return place[1] in named or table.columns[place[1]].unique
+
+
+def _listed(node: exp.Anonymous, resolver: Resolver, hints: Hints, schema: Schema) -> None:
+    """FIELD(column, 'a', 'b') and FIND_IN_SET('a', column)."""
+    if node.name.upper() == "FIELD":
+        for item in node.expressions[1:]:
+            _compare(node.expressions[0].unnest(), "=", item.unnest(), resolver, hints, schema)
+        return
+    word, column = node.expressions[0], node.expressions[-1].unnest()
+    value = None if word.find(exp.Column, exp.Query) else constant(word)
+    if isinstance(value, str) and isinstance(column, exp.Column):
+        for place in resolver.places(column):
+            _keep(hints, place, [value, f"{value},b", f"a,{value}"], [f"{value}x", f"a {value}"])
 
 
 def _for_all(left: exp.Expression, right: exp.Expression, hints: Hints) -> None:
@@ -224,6 +260,13 @@ def _compare(
     value = constant(right)
     if value is None:
         return
+    if isinstance(left, exp.Column) and resolver.place(left) is None:
+        meant = resolver.meaning(left)  # HAVING total > 10000
+        if meant is not None:
+            return _compare(meant, op, right, resolver, hints, schema)
+    if isinstance(value, (int, float)) and (solved := _solved(left, op, value)):
+        inner, turned, number = solved
+        _compare(inner, turned, exp.convert(number), resolver, hints, schema)
     if isinstance(left, exp.Count) and isinstance(value, (int, float)):
         hints.group = max(hints.group, min(int(value) + 1, _LARGEST_GROUP))
         return
@@ -275,6 +318,28 @@ def _compare(
             _keep(hints, place, hit, miss)
 
 
+def _solved(left: exp.Expression, op: str, value: float) -> tuple[exp.Expression, str, int | float] | None:
+    """`salary * 12 >= 60000` as (salary, '>=', 5000): the side that holds columns alone; None where both do or none."""
+    if not isinstance(left, (exp.Add, exp.Sub, exp.Mul, exp.Div)):
+        return None
+    first, second = left.this.unnest(), left.expression.unnest()
+    inner, other = (first, second) if first.find(exp.Column, exp.Count) else (second, first)
+    fixed = None if other.find(exp.Column, exp.Query, exp.Count) else constant(other)
+    if not isinstance(fixed, (int, float)):
+        return None
+    number: float
+    if isinstance(left, exp.Add):
+        number = value - fixed
+    elif isinstance(left, exp.Sub):
+        number, op = (value + fixed, op) if inner is first else (fixed - value, _FLIPPED[op])
+    elif not fixed or (isinstance(left, exp.Div) and inner is second):
+        return None
+    else:
+        number = value / fixed if isinstance(left, exp.Mul) else value * fixed
+        op = _FLIPPED[op] if fixed < 0 else op
+    return inner, op, int(number) if number == int(number) else round(number, 6)
+
+
 def _from_fixed_day(
     node: exp.DateDiff | exp.TimestampDiff, op: str, n: int, resolver: Resolver, hints: Hints, schema: Schema
 ) -> None:
@@ -298,9 +363,11 @@ def _like(node: exp.Expression, resolver: Resolver, hints: Hints, schema: Schema
     pattern = constant(node.expression) if not node.expression.find(exp.Column) else None
     if not isinstance(pattern, str) or len(pattern) > 200:
         return
-    plain = pattern.replace("\\_", "\0")
+    sign = node.parent.expression.name if isinstance(node.parent, exp.Escape) else "\\"
+    plain = pattern.replace(f"{sign}_", "\0").replace(f"{sign}%", "\1") if sign else pattern
     fills = [
-        plain.replace("%", fill).replace("_", "k").replace("\0", "_").replace("\\", "") for fill in ("", "z", "ab ")
+        plain.replace("%", fill).replace("_", "k").replace("\0", "_").replace("\1", "%").replace("\\", "")
+        for fill in ("", "z", "ab ")
     ]
     core = fills[0]
     negated = _negated(node) != bool(node.args.get("negate"))  # NOT LIKE is told by an argument

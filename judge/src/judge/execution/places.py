@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from judge.text import UserError, read_rows
+from judge.text import UserError, read_rows, texts_digest
 
 
 def judge_file(
@@ -16,16 +16,28 @@ def judge_file(
 ) -> tuple[list[dict], str]:  # fmt: skip
     """(verdicts in the rows' order, the place as a summary says it) of the rows in a file.
 
+    Each verdict has `texts`, by which `judge csv` knows that reference and prediction are still the same.
     databases: a folder of SQLite files. database: a URL, which counts where there is no such folder. made: options
     for made databases alone. dialect and timeout None are the place's own. Raises UserError.
     """
     shared |= {"id": id, "gold": gold, "prediction": prediction}
     if timeout is not None:
         shared["timeout"] = timeout
+    table: list[dict] = []
 
     def rows(*needs: str) -> list[dict]:
-        return read_rows(path, id_column=id, needs=[*needs, gold], prediction=prediction)
+        table.extend(read_rows(path, id_column=id, needs=[*needs, gold], prediction=prediction))
+        return table
 
+    verdicts, place = _judged(rows, context, db_id, dialect, databases, database, made, warn, shared)
+    digests = (texts_digest(row[gold], row[prediction]) for row in table)
+    return [verdict | {"texts": digest} for verdict, digest in zip(verdicts, digests, strict=True)], place
+
+
+def _judged(
+    rows: Callable[..., list[dict]], context: str, db_id: str, dialect: str | None, databases: Path | None,
+    database: str | None, made: dict[str, Any], warn: Callable[[str], None], shared: dict[str, Any],
+) -> tuple[list[dict], str]:  # fmt: skip
     if databases:
         from judge.databases import database_verdicts
 

@@ -11,7 +11,7 @@ from judge.execution.hints import collect
 from judge.execution.sandbox import QueryFailed, run
 from judge.extract import extract_sql
 from judge.sql.dialect import to_sqlite
-from judge.sql.queries import QueryError, parse_query
+from judge.sql.queries import QueryError, bare_beside_aggregate, parse_query
 from judge.sql.schema import Schema
 
 Stage = Callable[[str], None]
@@ -30,6 +30,10 @@ def judge_row(
 
     stage("prediction")
     failure, tree, sql, functions = read_prediction(prediction, dialect, bench.schema)
+    if tree is not None and dialect == "mysql" and not bare_beside_aggregate(bench.tree, bench.schema):
+        bare = bare_beside_aggregate(tree, bench.schema)
+        if bare:
+            failure = ("sql_error", f"column {bare} stands beside an aggregate without GROUP BY, which MySQL refuses")
     trees = [bench.tree] + ([tree] if tree is not None else [])
     hints = collect(trees, bench.schema)
 

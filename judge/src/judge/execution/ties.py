@@ -109,10 +109,25 @@ def textures(node: exp.Expression) -> list[str]:
     if isinstance(node, exp.Trim):
         return [" ab", "cd ", " ef ", *around]
     if isinstance(node, (exp.Length, exp.Left, exp.Right, exp.Substring, exp.Reverse)):
-        return ["가나다라", "ab", "abcdefghij"]
+        numbers = [int(part.name) for part in node.find_all(exp.Literal) if part.is_int]
+        longer = [("abcdefghij" * 21)[: n + 1] for n in numbers if 10 <= n <= 200]  # LEFT(title, 20) cuts this one
+        return ["가나다라", "ab", "abcdefghij", *longer]
     if isinstance(node, (exp.Replace, exp.SubstringIndex, exp.StrPosition)):
         return [*around, "klm"]
     return []
+
+
+def number_textures(node: exp.Expression, kind: str, scale: int) -> list[int | float]:
+    """Numbers on which a function of numbers shows what it does: below zero, and digits that rounding takes away."""
+    # DIV, FLOOR and TRUNCATE, which part ways below zero, are taken for one another: amounts are seldom below it.
+    signed = isinstance(node, (exp.Abs, exp.Sign, exp.Greatest, exp.Least))
+    below: list[int | float] = [] if not signed else [-3, -7] if kind == "int" else [-3, -2.75]
+    if isinstance(node, (exp.Round, exp.Trunc)):
+        given = node.args.get("decimals")
+        digits = int(given.name) if isinstance(given, exp.Literal) and given.is_int else 0
+        if kind == "real" and digits < scale:
+            below += [float(f"{whole}.{'4' * digits}6") for whole in (7, 12)]
+    return below
 
 
 def place_of(node: exp.Expression, resolver: Resolver) -> Place | None:

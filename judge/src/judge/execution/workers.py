@@ -1,7 +1,8 @@
 """Worker processes that judge rows: each with limits of the operating system, replaced when one dies or hangs.
 
 Parent and worker speak JSON lines over pipes, so nothing that a query makes is ever unpickled or run by the parent.
-The worker's environment holds no secrets: only what Python needs to start.
+The worker's environment holds no secrets: only what Python needs to start, and where a server is judged on, by which
+settings the parent reached that server.
 """
 
 from __future__ import annotations
@@ -46,15 +47,27 @@ _KEPT = (
 )
 
 
+def _for_server(name: str) -> bool:
+    """Does libpq read this variable, itself (PGHOST, PGSSLMODE) or to find its files (~/.pgpass, ~/.postgresql)?
+
+    Without them a worker could reach another server than the one whose role was checked, or reach it without TLS. A
+    password is none of them: it travels in the job's URL.
+    """
+    return name == "HOME" or (name.startswith("PG") and "PASSWORD" not in name)
+
+
 class Worker:
     """One process. `ask` gives its answer or {'killed': stage, 'why': ...}; after a kill the next ask starts anew."""
 
     def __init__(self) -> None:
         self.process: subprocess.Popen | None = None
+        self.for_server = False  # the environment that the process was given
         self.buffer = b""
 
     def _start(self) -> None:
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        if self.for_server:
+            environment |= {name: value for name, value in os.environ.items() if _for_server(name)}
         source = str(Path(__file__).resolve().parents[2])
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [source, environment.get("PYTHONPATH", "")]))
         # Text hashing is fixed as a precaution: verdicts must not depend on the order of a set.
@@ -73,8 +86,10 @@ class Worker:
             raise RuntimeError("a judge worker did not start; `python -m judge.execution </dev/null` shows why")
 
     def ask(self, job: dict) -> dict:
-        if self.process is None or self.process.poll() is not None:
+        for_server = job["task"] == "server"
+        if self.process is None or self.process.poll() is not None or self.for_server != for_server:
             self.close()
+            self.for_server = for_server
             self._start()
         limit = job.get("patience") or PATIENCE * (job["timeout"] + GRACE)
         stage = "gold"

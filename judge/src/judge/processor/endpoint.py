@@ -88,6 +88,18 @@ def resolve_url(base_url: str | None) -> str:
     return path.rstrip("/").removesuffix(CHAT) + CHAT + mark + query
 
 
+def check_address(url: str) -> None:
+    """UserError for what is no http address."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+    except ValueError:
+        good = False
+    if not good:
+        shown = "(with a password)" if "@" in url else url
+        raise UserError(f"not an http address: {shown}")
+
+
 def is_azure(url: str) -> bool:
     """Whether the key goes into the header `api-key`, as Azure wants it, and not into Authorization."""
     return "/deployments/" in url or (urlsplit(url).hostname or "").endswith(".azure.com")
@@ -104,14 +116,7 @@ class Endpoint:
     def __init__(
         self, url: str, *, key: str | None, timeout: float, connect_timeout: float = 10, connections: int = 1000
     ) -> None:
-        try:
-            parts = urlsplit(url)
-            good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
-        except ValueError:
-            good = False
-        if not good:
-            shown = "(with a password)" if "@" in url else url
-            raise UserError(f"not an http address: {shown}")
+        check_address(url)
         self.url, self.timeout, self.connections = url, timeout, connections
         self.connect_timeout = min(connect_timeout, timeout)
         self.key = key or os.environ.get("OPENAI_API_KEY", "").strip() or (NO_KEY if is_loopback(url) else "")
@@ -127,7 +132,7 @@ class Endpoint:
                 timeout=openai.Timeout(self.timeout, connect=self.connect_timeout),
                 # A proxy set for the outside world must not get what is meant for this machine.
                 trust_env=not is_loopback(self.url),
-                limits=_library(openai).Limits(
+                limits=http_library(openai).Limits(
                     max_connections=self.connections, max_keepalive_connections=self.connections, keepalive_expiry=30
                 ),
             )
@@ -137,7 +142,7 @@ class Endpoint:
         own = self._client.default_headers
         headers = {name: str(own[name]) for name in ("Accept", "Content-Type", "User-Agent")}
         headers |= {"api-key": self.key} if is_azure(self.url) else {"Authorization": f"Bearer {self.key}"}
-        self._use_session(http, _library(openai).URL(self.url), headers)
+        self._use_session(http, http_library(openai).URL(self.url), headers)
         return self
 
     def _use_session(self, http: Any, url: Any, headers: dict[str, str]) -> None:
@@ -189,6 +194,9 @@ class Endpoint:
                 content = await answer.read()
         except TimeoutError as error:
             raise self._too_late(connecting=isinstance(error, aiohttp.ConnectionTimeoutError)) from None
+        except aiohttp.ClientResponseError as error:  # of a proxy; its own text holds the proxy's address and password
+            said = self.redact(f"status {error.status} {error.message}")
+            raise Failure(f"the proxy refused the connection: {said}", "retry", reached=False) from None
         except aiohttp.ClientError as error:
             raise Failure(f"connection failed: {self.redact(_cause(error))}", "retry", reached=False) from None
         except (TypeError, ValueError, RecursionError) as error:
@@ -238,10 +246,11 @@ class Endpoint:
     def redact(self, text: str) -> str:
         """`text`, cut to 1000 characters, without the key or the like: servers quote what they refuse."""
         text = text.replace(self.key, "[key]") if self._secret() else text
+        text = re.sub(r"(?<=://)[^/\s@]+@", "", text)  # an address's user and password
         return re.sub(r"\bsk-[A-Za-z0-9_*-]{4,}", "[key]", text)[:1000]
 
 
-def _library(openai: Any) -> Any:
+def http_library(openai: Any) -> Any:
     """httpx or, since openai 3, httpx2: what its client is built on."""
     home = next(kind for kind in openai.DefaultAioHttpClient.__mro__ if kind.__name__ == "AsyncClient")
     return import_module(home.__module__.partition(".")[0])

@@ -28,15 +28,18 @@ class Gate:
     `rpm` and `tpm` None: no limit until the server's headers name one. `concurrency` is the most in flight,
     of which `Window` makes what the endpoint bears. `afford` says whether one request more can be paid for besides
     those in flight; each is asked about as it leaves, since many answers may be counted between two that leave.
+    `first_alone`: nothing else leaves until an answer has come, which tells what one costs.
     """
 
     def __init__(
-        self, *, rpm: float | None, tpm: float | None, concurrency: int, clock: Clock = time.monotonic
-    ) -> None:
+        self, *, rpm: float | None, tpm: float | None, concurrency: int, first_alone: bool = False,
+        clock: Clock = time.monotonic,
+    ) -> None:  # fmt: skip
         self.clock = clock
         self.window, self.in_flight = Window(concurrency, clock), 0
         self.requests, self.tokens = Budget("requests", rpm, clock), Budget("tokens", tpm, clock)
-        if rpm or tpm:
+        self.first_alone = first_alone
+        if (rpm or tpm) and not first_alone:
             self.window.open()  # the budgets start slowly by themselves
         self.resume_at = self.first_sent = -math.inf
         self._stopped, self._changed = asyncio.Event(), asyncio.Event()
@@ -68,7 +71,7 @@ class Gate:
             raise TooLarge(f"the request needs {tokens()} tokens, more than the {limit:.0f} a minute allowed")
         if self.window.full(self.in_flight):
             alone = self.first_sent + ALONE - self.clock()
-            if self.window.size >= 2 or alone <= -ALONE:
+            if self.window.size >= 2 or alone <= -ALONE or self.first_alone:
                 return math.inf
             if alone > 0:
                 return alone

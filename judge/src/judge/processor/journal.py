@@ -40,8 +40,10 @@ class Journal:
         self._open()
         if fresh and self._end:
             # Renamed while it is locked, so that no run is robbed of its journal.
+            if fcntl is None:
+                self.close()  # Windows renames no open file
             self.kept = set_aside(path)
-            self._file.close()
+            self.close()
             self._open()
 
     def _open(self) -> None:

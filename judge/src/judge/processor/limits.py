@@ -55,6 +55,7 @@ class Budget:
 
     def __init__(self, kind: str, limit: float | None, clock: Clock = time.monotonic) -> None:
         self.kind, self.given, self.limit, self.clock = kind, limit, limit, clock
+        self.told = math.inf  # the server's own limit, of which others may use a part
         self.next_at = -math.inf
         self._sent: deque[list[float]] = deque()  # [when, cost]
         self._total = 0.0
@@ -65,8 +66,12 @@ class Budget:
         if self.limit is None:
             return 0.0
         now = self.clock()
-        over = self._used(now) + cost - self.limit
-        return max(0.0, self.next_at - now, self._until_freed(over, now) if over > 1e-9 else 0.0)
+        own, others = self._own(now), self._spent_by_others(now)
+        # What costs more than a whole limit goes when nothing else is counted.
+        over = own + cost - max(self.limit, cost)
+        wait = self._until_own_freed(over, now) if over > 1e-9 else 0.0
+        over = own + others + cost - max(self.told, cost)
+        return max(0.0, self.next_at - now, wait, self._until_freed(over, now) if over > 1e-9 else 0.0)
 
     def spend(self, cost: float) -> None:
         now = self.clock()
@@ -78,11 +83,11 @@ class Budget:
         if self.limit:
             self.next_at = max(self.next_at, now - CATCH_UP) + cost * 60 / (PACE * self.limit)
 
-    def _used(self, now: float) -> float:
+    def _own(self, now: float) -> float:
         # An entry holds what was sent up to GRAIN seconds after its time, so it is kept that much longer.
         while self._sent and self._sent[0][0] <= now - WINDOW - GRAIN:
             self._total -= self._sent.popleft()[1]
-        return self._total + self._spent_by_others(now)
+        return self._total
 
     def _spent_by_others(self, now: float) -> float:
         """It is taken to leave the server's minute evenly, as it does where the server's is a bucket."""
@@ -91,15 +96,17 @@ class Budget:
         return self._others * (self._others_until - now) / (self._others_until - self._others_from)
 
     def _until_freed(self, amount: float, now: float) -> float:
-        waits = []
+        own = self._until_own_freed(amount, now)
         if self._spent_by_others(now) >= amount:
-            waits.append(amount * (self._others_until - self._others_from) / self._others)
+            return min(own, amount * (self._others_until - self._others_from) / self._others)
+        return own
+
+    def _until_own_freed(self, amount: float, now: float) -> float:
         for when, cost in self._sent:
             amount -= cost
             if amount <= 1e-9:
-                waits.append(when + WINDOW + GRAIN - now)
-                break
-        return min(waits, default=1.0)
+                return when + WINDOW + GRAIN - now
+        return 1.0
 
     def learn(self, headers: Mapping[str, str]) -> None:
         """Take in x-ratelimit-{limit,remaining,reset}-KIND of any answer, refusals among them."""
@@ -107,9 +114,10 @@ class Budget:
         if not limit:
             return
         now = self.clock()
+        self.told = limit
         self.limit = min(self.given or math.inf, limit)
         remaining = number(headers.get(f"x-ratelimit-remaining-{self.kind}"), or_else=math.nan)
-        unknown = limit - remaining - self._used(now)
+        unknown = limit - remaining - self._own(now) - self._spent_by_others(now)
         if unknown > max(1.0, limit / 100):  # servers round; and NaN, for a header that is not there, is not more
             reset = duration(headers.get(f"x-ratelimit-reset-{self.kind}")) or 60.0
             self._others = self._spent_by_others(now) + unknown

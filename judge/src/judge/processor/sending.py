@@ -47,6 +47,7 @@ class Sender:
     unsaved: int = 0
     trouble: UserError | None = None
     reached: bool = False  # whether the endpoint has said anything yet
+    loop: asyncio.AbstractEventLoop | None = None
     open: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_OPEN))
 
     async def go(self) -> None:
@@ -154,8 +155,13 @@ class Sender:
 
     def _can_pay(self) -> bool:
         """Whether another request stays within --max-cost; those on their way are paid for too."""
+        if self.max_cost is None:
+            return True
+        if self.meter.unpriced:
+            self.limited = "stopped: --max-cost cannot be kept where an answer has no usage or no known price"
+            return False
         coming = (self.gate.in_flight + 1) * self.meter.mean()
-        if self.max_cost is None or (self.meter.spent or 0.0) + coming <= self.max_cost:
+        if self.max_cost > 0 and (self.meter.spent or 0.0) + coming <= self.max_cost:
             return True
         self.limited = f"stopped at --max-cost {self.max_cost:g}"
         return False
@@ -187,13 +193,20 @@ class Sender:
         elif not self.reached and not failure.reached:
             self._stop(f"no answer from {where} in {len(job.errors)} attempts: {failure}")
 
+    def interrupt(self) -> None:
+        """What Ctrl-C does, for a run in another thread than the main one."""
+        self.signal = signal.SIGINT
+        if self.loop:
+            self.loop.call_soon_threadsafe(self.gate.stop)
+
     def _stop(self, reason: str) -> None:
         self.stopped = self.stopped or reason
         self.gate.stop()
 
     def _watch_signals(self) -> None:
         """The first Ctrl-C, or a scheduler's SIGTERM, lets what is in flight finish; a second ends it."""
-        loop, run = asyncio.get_running_loop(), asyncio.current_task()
+        self.loop = loop = asyncio.get_running_loop()
+        run = asyncio.current_task()
 
         def caught(number: int) -> None:
             self.signal = number

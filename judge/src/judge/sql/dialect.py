@@ -8,8 +8,10 @@ mostly as calls of the functions in `judge.sql.functions`. Decisions, where MySQ
   letters is therefore wrong here. Made instances hold no two texts that differ in case alone unless a query asks for
   LOWER or UPPER, so `= 'kim'` and `LIKE 'kim'` are the same. Collations named in a query are dropped.
 - `/` is decimal division, DIV whole; division by zero is NULL. A number written as text ('5') counts as a number beside
-  a number.
-- A date beside a DATETIME means midnight; '2024-3-1' beside a date means '2024-03-01'.
+  a number, and so do a text column and what a function of text gives; a text column beside a number column is left to
+  SQLite, which reads '12' but not '12abc' as a number.
+- A date beside a DATETIME means midnight; '2024-3-1' and 20240301 beside a date mean '2024-03-01', '9:00' beside a TIME
+  means '09:00:00'. See `judge.sql.literals`.
 - NOW() and its kin give a fixed moment (2024-06-15 12:00). RAND() and UUID() are refused: no verdict could be repeated.
 - Two leniencies of SQLite stay: an output name may be used in WHERE, a column outside GROUP BY may be selected.
 """
@@ -26,7 +28,7 @@ from sqlglot.dialects.sqlite import SQLite
 from sqlglot.errors import SqlglotError
 
 from judge.sql.functions import AGGREGATES, SCALARS
-from judge.sql.literals import settle_literals
+from judge.sql.literals import settle_sides
 from judge.sql.queries import QueryError, Resolver, first_line, refuse_hidden_columns
 from judge.sql.schema import Schema
 
@@ -52,7 +54,7 @@ def sqlite_tree(tree: _E, schema: Schema) -> _E:
     resolver = Resolver(tree, schema)
     with _told_apart():
         for node in list(tree.find_all(exp.Predicate, exp.Binary)):
-            settle_literals(node, resolver, schema)
+            settle_sides(node, resolver, schema)
         # Leaves first, so that a rewritten node already holds rewritten parts.
         for node in reversed(list(tree.walk())):
             rewritten = _rewrite(node)
@@ -174,7 +176,7 @@ def _cast(node: exp.Cast) -> _E:
     if name in ("BINARY", "VARBINARY", "CHARACTER_SET"):
         return exp.Paren(this=value)
     if name in ("CHAR", "NCHAR", "VARCHAR", "TEXT"):
-        text = exp.Cast(this=value, to=exp.DataType.build("TEXT"))
+        text = call("my_text", value)  # SQLite's own cast writes 12.0 where CONCAT and its kin write 12
         return call("my_left", text, kind.expressions[0].this.copy()) if kind.expressions else text
     raise QueryError("transpile_error", f"CAST to {name} is not supported")
 
@@ -206,7 +208,7 @@ def _group_concat(node: exp.GroupConcat) -> _E:
     if isinstance(value, exp.Distinct):
         distinct, value = (
             1,
-            exp.Concat(expressions=value.expressions) if len(value.expressions) > 1 else value.expressions[0],
+            call("my_concat", *value.expressions) if len(value.expressions) > 1 else value.expressions[0],
         )
     return call(
         "my_group_concat",
@@ -266,6 +268,11 @@ def _like(node: _E) -> _E:
     return exp.Escape(this=node.copy(), expression=exp.Literal.string("\\"))
 
 
+def _from_unixtime(node: exp.UnixToTime) -> _E:
+    moment, form = call("my_from_unixtime", node.this), node.args.get("format")
+    return moment if form is None else call("my_date_format", moment, form)
+
+
 def _pad(node: exp.Pad) -> _E:
     return call(
         "my_lpad" if node.args.get("is_left") else "my_rpad", node.this, node.expression, node.args["fill_pattern"]
@@ -279,7 +286,8 @@ def _refused(node: _E) -> _E:
 _SIMPLE: dict[type, Callable] = {
     exp.Year: _part("my_year"), exp.Month: _part("my_month"), exp.Day: _part("my_day"),
     exp.DayOfMonth: _part("my_day"), exp.DayOfWeek: _part("my_dayofweek"), exp.DayOfYear: _part("my_dayofyear"),
-    exp.Week: _part("my_week"), exp.WeekOfYear: _part("my_weekofyear"), exp.Quarter: _part("my_quarter"),
+    exp.Week: lambda n: call("my_week", _bare(n.this), n.args.get("mode")),
+    exp.WeekOfYear: _part("my_weekofyear"), exp.Quarter: _part("my_quarter"),
     exp.Hour: _clock("my_hour"), exp.Minute: _clock("my_minute"), exp.Second: _clock("my_second"),
     exp.Dayname: _part("my_dayname"), exp.Monthname: _part("my_monthname"), exp.LastDay: _part("my_last_day"),
     exp.TsOrDsToDate: _part("my_date"), exp.Date: _part("my_date"), exp.TsOrDsToTimestamp: _clock("my_datetime"),
@@ -291,16 +299,19 @@ _SIMPLE: dict[type, Callable] = {
     exp.TimestampAdd: lambda n: _shift(n.this, n.expression, _unit(n), 1), exp.Add: _interval, exp.Sub: _interval,
     exp.TimeToStr: lambda n: call("my_date_format", n.this, n.args["format"]),
     exp.StrToDate: _plain("my_str_to_date", "this", "format"),
-    exp.StrToTime: _plain("my_str_to_date", "this", "format"), exp.UnixToTime: _plain("my_from_unixtime", "this"),
+    exp.StrToTime: _plain("my_str_to_date", "this", "format"), exp.UnixToTime: _from_unixtime,
     exp.Extract: _extract, exp.Cast: _cast, exp.TryCast: _cast, exp.CurrentDate: lambda n: call("my_today"),
     exp.UtcDate: lambda n: call("my_today"), exp.CurrentTime: lambda n: call("my_clock"),
     exp.CurrentTimestamp: lambda n: call("my_now"), exp.Localtime: lambda n: call("my_now"),
+    exp.Localtimestamp: lambda n: call("my_now"),
     exp.UtcTimestamp: lambda n: call("my_now"), exp.Left: _plain("my_left", "this", "expression"),
     exp.Right: _plain("my_right", "this", "expression"),
     exp.Pad: _pad,
     exp.SubstringIndex: _plain("my_substring_index", "this", "delimiter", "count"),
     exp.Reverse: _plain("my_reverse", "this"), exp.Repeat: _plain("my_repeat", "this", "times"),
     exp.Space: lambda n: call("my_repeat", " ", n.this), exp.ConcatWs: lambda n: call("my_concat_ws", *n.expressions),
+    # sqlglot would join the parts by || without brackets, and in SQLite that binds tighter than arithmetic.
+    exp.Concat: lambda n: call("my_concat", *n.expressions), exp.DPipe: _plain("my_concat", "this", "expression"),
     exp.Elt: lambda n: call("my_elt", n.this, *n.expressions),
     exp.StrPosition: lambda n: call("my_locate", n.args["substr"], n.this, n.args.get("position")),
     exp.Ascii: _plain("my_ascii", "this"), exp.Upper: _plain("my_upper", "this"),

@@ -107,6 +107,15 @@ def _substring_index(text: str, delimiter: str, count: str) -> str:
     return delimiter.join(parts[:n] if n >= 0 else parts[n:]) if n else ""
 
 
+def _concat(*values: object) -> str | None:
+    return None if None in values else "".join(text_of(value) for value in values)
+
+
+def _double(value: object) -> float | None:
+    exact = number(value)
+    return None if exact is None else float(exact)
+
+
 def _concat_ws(separator: object, *values: object) -> str | None:
     return None if separator is None else text_of(separator).join(text_of(v) for v in values if v is not None)
 
@@ -164,7 +173,7 @@ SCALARS: dict[str, Callable] = DATES | {
     "my_sqrt": _numeric(math.sqrt), "my_exp": _numeric(math.exp), "my_ln": _numeric(math.log),
     "my_log": _numeric(_log), "my_log2": _numeric(math.log2), "my_log10": _numeric(math.log10),
     "my_sign": _numeric(lambda a: (a > 0) - (a < 0)), "my_int": _integer,
-    "my_number": lambda x: None if x is None else float(number(x)), "my_mod": _mod,
+    "my_number": _double, "my_mod": _mod, "my_concat": _concat, "my_text": text_of,
     "my_left": _texts(lambda s, n: s[: max(0, int(float(n)))]),
     "my_right": _texts(lambda s, n: s[-int(float(n)) :] if float(n) >= 1 else ""), "my_lpad": _texts(_pad(True)),
     "my_rpad": _texts(_pad(False)), "my_substring_index": _texts(_substring_index), "my_concat_ws": _concat_ws,

@@ -41,6 +41,9 @@ def parse_query(sql: str, dialect: str = "mysql") -> exp.Expression:
         raise QueryError("sql_error", f"not a query: {tree.key.upper()}")
     if any(select.args.get("into") for select in tree.find_all(exp.Select)):
         raise QueryError("sql_error", "SELECT ... INTO writes")
+    for call in list(tree.find_all(exp.Anonymous)):
+        if call.name.upper() in ("NOW", "SYSDATE") and not call.expressions:
+            call.replace(exp.CurrentTimestamp())
     return tree
 
 
@@ -86,6 +89,33 @@ class Resolver:
             return [found]
         name = column.name.lower()
         return [(table, name) for table in self.everywhere if name in self.schema[table].columns]
+
+    def meaning(self, column: exp.Column, depth: int = 0) -> exp.Expression | None:
+        """What a name stands for that a SELECT, a derived table or a CTE gives to more than a plain column.
+
+        SUM(amount) for `total` in HAVING total > 5 or in FROM (SELECT SUM(amount) AS total …); None for anything else.
+        """
+        scope, name = column.find_ancestor(exp.Select), column.name.lower()
+        while scope is not None and depth < 8:
+            sources = self._sources(scope)
+            own = [] if column.table else [scope]
+            inner = [self._query_of(source) for key, source in sources.items() if column.table.lower() in ("", key)]
+            for query in [*own, *inner]:
+                for item in query.expressions if query is not None else []:
+                    if isinstance(item, exp.Alias) and item.alias.lower() == name:
+                        meant = item.this.unnest()
+                        if not isinstance(meant, exp.Column):
+                            return meant
+                        return self.meaning(meant, depth + 1) if meant is not column else None
+            scope, depth = scope.find_ancestor(exp.Select), depth + 1
+        return None
+
+    def _query_of(self, source: exp.Expression) -> exp.Select | None:
+        """The SELECT of a derived table or a CTE."""
+        query = self.ctes.get(source.name.lower()) if isinstance(source, exp.Table) else source
+        while isinstance(query, (exp.SetOperation, exp.Subquery)):
+            query = query.this
+        return query if isinstance(query, exp.Select) else None
 
     def _in_scope(self, scope: exp.Select, table: str, name: str, depth: int) -> Place | None:
         sources = self._sources(scope)
@@ -138,6 +168,55 @@ def refuse_hidden_columns(tree: exp.Expression, schema: Schema) -> None:
     for column in tree.find_all(exp.Column):
         if column.name.lower() in _ROWID - known:
             raise QueryError("sql_error", f"no such column: {column.name}")
+
+
+def bare_beside_aggregate(tree: exp.Expression, schema: Schema) -> str | None:
+    """The column that a SELECT without GROUP BY shows beside an aggregate, as in SELECT name, MAX(age) FROM t.
+
+    MySQL refuses that (error 1140), while SQLite takes the name from the row of the maximum. None where there is none,
+    or where WHERE fixes the column or a key of its table to a constant, which MySQL allows.
+    """
+    resolver = Resolver(tree, schema)
+    select = tree.unnest()
+    if not isinstance(select, exp.Select) or select.args.get("group"):
+        return None
+    inner = (exp.AggFunc, exp.Window, exp.Query, exp.AnyValue)
+    outside: list[exp.Column] = []
+    for item in select.expressions:
+        outside += [
+            node for node in item.walk(prune=lambda node: isinstance(node, inner)) if isinstance(node, exp.Column)
+        ]
+    lone = [
+        aggregate for item in select.expressions for aggregate in item.find_all(exp.AggFunc)
+        if not aggregate.find_ancestor(exp.Window, exp.Query) or aggregate.find_ancestor(exp.Window, exp.Query) is select
+    ]  # fmt: skip
+    if not lone or not outside:
+        return None
+    fixed = _fixed_columns(select, resolver)
+    for column in outside:
+        place = resolver.place(column)
+        if place is None or place in fixed:
+            continue
+        table = schema[place[0]]
+        keys = [table.primary, *table.uniques, *((name,) for name, own in table.columns.items() if own.unique)]
+        if not any(key and all((place[0], name) in fixed for name in key) for key in keys):
+            return column.name
+    return None
+
+
+def _fixed_columns(select: exp.Select, resolver: Resolver) -> set[Place]:
+    """Columns that WHERE sets equal to a constant, whatever else it asks."""
+    where = select.args.get("where")
+    parts = list(where.this.flatten()) if where and isinstance(where.this, exp.And) else [where.this] if where else []
+    fixed = set()
+    for part in parts:
+        if isinstance(part.unnest(), exp.EQ):
+            sides = part.unnest().this.unnest(), part.unnest().expression.unnest()
+            for one, other in (sides, sides[::-1]):
+                place = resolver.place(one) if isinstance(one, exp.Column) else None
+                if place and not other.find(exp.Column, exp.Query):
+                    fixed.add(place)
+    return fixed
 
 
 def scalar_subqueries(tree: exp.Expression) -> list[exp.Select]:
