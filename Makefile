@@ -35,8 +35,8 @@ judge: setup  ## 5. verdicts: the LLM judge, execution accuracy, exact match
 report: setup  ## 6. the page with scores, intervals and failures
 	$(PY) -m scripts.report $(RECIPE)
 
-score: setup  ## both models on rows of your own (ROWS=), beside the test rows in the report
-	$(PY) -m scripts.score $(RECIPE) --rows "$(ROWS)"
+score: setup  ## both models on further rows (the recipe's own, or ROWS=mine.jsonl), beside the test rows in the report
+	$(PY) -m scripts.score $(RECIPE) $(if $(ROWS),--rows "$(ROWS)")
 
 push: setup  ## 7. the adapter and its card to the Hub (HF_TOKEN and HUB_REPO=user/name), or just the folder
 	$(PY) -m scripts.push $(RECIPE)
@@ -50,7 +50,7 @@ data-card: setup  ## what is in the recipe's rows: sizes, lengths, kinds, hashes
 push-data: setup  ## the rows and their card to the Hub (HF_TOKEN and HUB_REPO=user/name), or just the folder
 	$(PY) -m scripts.push_data $(RECIPE)
 
-lab: data format train generate judge report  ## the whole line, from data to report
+lab: data format train generate judge score report  ## the whole line, from data to report
 
 smoke: setup  ## the whole line in minutes, on a handful of rows
 	$(MAKE) lab RECIPE=$(SMOKE)

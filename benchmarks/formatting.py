@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -38,22 +39,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("rows", type=Path, help="jsonl as `make data` writes it")
     parser.add_argument("--only", choices=TEMPLATES, help="one of the two prompts")
+    parser.add_argument(
+        "--first", type=int, help="only so many rows: the short prompt's plain loop takes 20 ms for each"
+    )
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--flat", type=int, help="also format so many rows and show the memory")
     parser.add_argument("--side", nargs=3, help=argparse.SUPPRESS)  # which, recipe, out
     options = parser.parse_args()
     if options.side:
         return one_side(options.rows, *options.side)
-    with options.rows.open(encoding="utf-8") as file:
-        count = sum(1 for _ in file)
-    print(f"{count} rows, {cores()} cores", flush=True)
     with tempfile.TemporaryDirectory() as folder:
+        rows = Path(folder) / "rows.jsonl"
+        with options.rows.open("rb") as source, rows.open("wb") as target:
+            target.writelines(islice(source, options.first))
+        count = rows.read_bytes().count(b"\n")
+        print(f"{count} rows, {cores()} cores", flush=True)
         for name in [options.only] if options.only else TEMPLATES:
             for _ in range(options.rounds):
-                compare(name, options.rows, count, Path(folder))
+                compare(name, rows, count, Path(folder))
         if options.flat:
             many = Path(folder) / "many.jsonl"
-            repeat_rows(options.rows, many, count, options.flat)
+            repeat_rows(rows, many, count, options.flat)
             seconds, memory, _ = run("ours", PLAIN, many, Path(folder))
             print(
                 f"{options.flat} rows, whole DDL: {options.flat / seconds:,.0f} rows a second, {memory:.0f} MB at most"

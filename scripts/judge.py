@@ -49,7 +49,7 @@ def main() -> None:
 
 def judge_step(recipe: Recipe, model: str, answers: Path) -> Step:
     folder = recipe.run / "judge" / model
-    made_from = {"answers": sha256(answers), "judge": digest(recipe.judge.model_dump(exclude={"breakdown"}))}
+    made_from = {"answers": sha256(answers), "judge": digest(recipe.judge.model_dump(exclude={"breakdown", "also"}))}
     made_from |= {"rubric": sha256(recipe.file(recipe.judge.rubric)), "endpoint": digest(chosen_endpoint())}
     return Step(folder / "manifest.json", made_from, [folder / "verdicts.csv"])
 

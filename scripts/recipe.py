@@ -256,6 +256,8 @@ class Generate(Section):
 
 
 class Judge(Section):
+    """How answers are judged; `also`: files of further rows that both models are scored on, beside the test rows."""
+
     model: str
     rubric: str = "rubric.txt"
     requests_per_minute: Whole = 500
@@ -265,6 +267,7 @@ class Judge(Section):
     dialect: str = "mysql"
     verdicts: dict[Literal["llm", "execution", "exact"], str]
     breakdown: list[str] = []
+    also: list[str] = []
 
 
 class Hub(Section):

@@ -1,8 +1,8 @@
-"""Base and tuned model on rows of your own: `score/<file's name>/score.json`, which the report then shows too.
+"""Base and tuned model on further rows: `score/<file's name>/score.json`, which the report then shows too.
 
     python -m scripts.score recipes/ko_text2sql/smollm2-135m-cpu.yaml --rows my_rows.jsonl
 
-Any JSON lines with `id`, what the prompt needs and a gold `answer`. Both models answer, and the judge's execution measure
+Without --rows those that the recipe names under `judge.also`. Any JSON lines with `id`, what the prompt needs and a gold `answer`. Both models answer, and the judge's execution measure
 says which answers are right. A second run on the same rows does nothing.
 """
 
@@ -24,31 +24,40 @@ MEASURE = "execution"  # the one that needs nothing but the rows
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("recipe", help="the recipe's YAML file")
-    parser.add_argument(
-        "--rows", type=Path, required=True, help="JSON lines with id, the template's columns and answer"
-    )
+    parser.add_argument("--rows", type=Path, help="JSON lines with id, the template's columns and answer")
     args = parser.parse_args()
     recipe = load_recipe(args.recipe)
-    if MEASURE not in recipe.judge.verdicts:
+    files = [args.rows] if args.rows else [recipe.file(name) for name in recipe.judge.also]
+    if not files:
+        print(
+            f"{recipe.shown}: judge.also names no further rows: nothing to do; ROWS=mine.jsonl scores those of a file"
+        )
+    elif MEASURE not in recipe.judge.verdicts:
         raise UserError(f"{recipe.shown}: judge.verdicts: no {MEASURE}, by which rows are scored")
-    rows = read_jsonl(args.rows, "you; see README.md")
-    need_columns(rows, ["id", "answer"], args.rows)
-    folder = recipe.run / "score" / args.rows.stem
+    for path in files:
+        score_file(recipe, path)
+
+
+def score_file(recipe: Recipe, path: Path) -> None:
+    """Let both models answer the rows of a file and judge them; prints their scores."""
+    rows = read_jsonl(path, "you; see README.md")
+    need_columns(rows, ["id", "answer"], path)
+    folder = recipe.run / "score" / path.stem
     for model in MODELS:
-        generate(recipe, model, args.rows, folder / f"{model}.jsonl")
+        generate(recipe, model, path, folder / f"{model}.jsonl")
     step = score_step(recipe, folder)
     if not step.fresh():
         models = {model: judged(recipe, folder, model) for model in MODELS}
         with written_last(folder / "score.json") as file:
-            json.dump({"rows": args.rows.name, "sha256": sha256(args.rows), "models": models}, file, indent=2)
+            json.dump({"rows": path.name, "sha256": sha256(path), "models": models}, file, indent=2)
         step.finish()
     for model, one in json.loads((folder / "score.json").read_text(encoding="utf-8"))["models"].items():
-        print(f"{args.rows.name}, {model}: {percent(one['rate'])} ({one['correct']} of {one['n']}; {interval(one)})")
+        print(f"{path.name}, {model}: {percent(one['rate'])} ({one['correct']} of {one['n']}; {interval(one)})")
 
 
 def score_step(recipe: Recipe, folder: Path) -> Step:
     made_from = {model: sha256(folder / f"{model}.jsonl") for model in MODELS}
-    made_from["judge"] = digest(recipe.judge.model_dump(exclude={"breakdown"}))
+    made_from["judge"] = digest(recipe.judge.model_dump(exclude={"breakdown", "also"}))
     return Step(folder / "manifest.json", made_from, [folder / "score.json"])
 
 

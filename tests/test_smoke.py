@@ -113,6 +113,12 @@ def test_rows_of_ones_own_are_scored_for_both_models(smoke_run: SmokeRun, tmp_pa
     assert [row["id"] for row in rows(folder / "base.jsonl")] == [row["id"] for row in rows(mine)]
 
 
+def test_without_rows_those_that_the_recipe_names_are_scored_and_here_it_names_none(smoke_run: SmokeRun) -> None:
+    done = stage(smoke_run.runs, "score")
+    assert done.returncode == 0 and "judge.also names no further rows" in done.stdout, done.stdout + done.stderr
+    assert not (smoke_run.folder / "score").exists()
+
+
 def test_rows_of_ones_own_are_answered(smoke_run: SmokeRun, tmp_path: Path) -> None:
     mine, out = tmp_path / "mine.jsonl", tmp_path / "out.jsonl"
     row = {"id": "mine-1", "context": "CREATE TABLE cats (name TEXT, age INT);", "question": "고양이 {몇} 마리 $1?"}
