@@ -92,7 +92,7 @@ def test_hostile_statements_end_with_a_reason_and_leave_the_folder_as_it_was(spi
     before = {path: path.read_bytes() for path in spider.rglob("*") if path.is_file()}
     mark = spider / "written"
     table = [("concert", "SELECT age FROM singer", statement.replace("{mark}", str(mark))) for statement in HOSTILE]
-    for row, verdict in zip(table, database_verdicts(rows_of(table), spider, timeout=1), strict=True):
+    for row, verdict in zip(table, database_verdicts(rows_of(table), spider, timeout=0.3), strict=True):
         assert verdict["execution"] == "no" and verdict["reason"], (row, verdict)
     assert {path: path.read_bytes() for path in spider.rglob("*") if path.is_file()} == before
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
+import warnings
+from dataclasses import asdict
 
 import pytest
 from judge.execution import OUTCOMES, execution_verdict, execution_verdicts, run_gold, run_golds, workers
@@ -436,6 +439,41 @@ def test_the_worker_sees_no_secret_of_the_parent(monkeypatch):
         assert "OPENAI_API_KEY" not in workers._KEPT
     finally:
         worker.close()
+
+
+def processes() -> list[int]:
+    return [worker.process.pid for worker in workers._idle]
+
+
+def test_another_call_is_judged_by_the_processes_that_there_are():
+    row = {"context": SMALL, "answer": "SELECT name FROM t", "gen_sql": "SELECT n FROM t"}
+    rows = [row | {"id": n} for n in range(3)]
+    workers.close_idle()
+    first = execution_verdicts(rows, instances=2)
+    kept = processes()
+    assert len(kept) == 1, "three rows are judged sooner than a second process is there"
+    assert execution_verdicts(rows, instances=2) == first
+    assert asdict(execution_verdict(*row.values(), instances=2)).items() <= first[0].items()
+    assert processes() == kept
+    os.kill(kept[0], signal.SIGKILL)
+    workers._idle[0].process.wait()
+    assert execution_verdicts(rows, instances=2) == first
+    assert len(processes()) == 1 and processes() != kept
+    workers.close_idle()
+    assert processes() == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_does_not_speak_through_its_parents_pipes():
+    execution_verdict(SMALL, "SELECT name FROM t", "SELECT n FROM t", instances=1)
+    assert processes()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that other threads may be running
+        child = os.fork()
+    if child == 0:
+        os._exit(len(processes()))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert execution_verdict(SMALL, "SELECT name FROM t", "SELECT name FROM t", instances=1).execution == "yes"
 
 
 def test_run_gold_proves_a_data_row():

@@ -5,6 +5,7 @@ import sys
 import time
 
 from fake_judge import command, fake_judge, lines_of, started, write_requests
+from judge.parallel import run_requests
 
 PROMPTS = [f"p{i}" for i in range(12)]
 
@@ -67,7 +68,7 @@ def test_ctrl_c_lets_what_is_in_flight_finish_and_exits_130(tmp_path):
         kept = [entry["id"] for entry in lines_of(tmp_path / "results.jsonl.journal")]
         assert sorted(kept) == sorted(fake.prompts())  # nothing that was sent is lost, nothing more was sent
         assert not (tmp_path / "results.jsonl").exists()
-        finish(tmp_path, fake)
+        run_requests(tmp_path / "requests.jsonl", tmp_path / "results.jsonl", base_url=fake.url)
         assert sorted(fake.prompts()) == sorted(PROMPTS)
 
 

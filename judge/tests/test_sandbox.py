@@ -214,7 +214,7 @@ def test_no_written_attack_is_right_or_stops_the_others(tmp_path, monkeypatch):
     for n, sql in enumerate(WRITTEN):
         rows.append({"id": f"bad{n}", "context": DDL, "answer": gold, "gen_sql": sql})
         rows.append({"id": f"good{n}", "context": DDL, "answer": gold, "gen_sql": gold})
-    verdicts = execution_verdicts(rows, instances=3, timeout=0.5)
+    verdicts = execution_verdicts(rows, instances=3, timeout=0.2)
     for row, verdict in zip(rows, verdicts, strict=False):
         if row["id"].startswith("good"):
             assert verdict["execution"] == "yes", verdict

@@ -176,7 +176,7 @@ def test_hostile_statements_end_in_time_with_a_reason_and_leave_nothing_behind(s
     statements = [statement.replace("{mark}", str(mark)) for statement in HOSTILE]
     slow = (f"SELECT COUNT(*) FROM {CROSS}", GOLD)
     start = time.monotonic()
-    *found, left_out = verdicts(judge, [*((GOLD, statement) for statement in statements), slow], timeout=1, workers=2)
+    *found, left_out = verdicts(judge, [*((GOLD, statement) for statement in statements), slow], timeout=0.3, workers=2)
     assert time.monotonic() - start < 5 * len(HOSTILE)
     assert (left_out["execution"], left_out["outcome"]) == ("unscored", "gold_error")
     assert "timeout" in left_out["reason"]

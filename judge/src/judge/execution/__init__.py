@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 
-from judge.execution.workers import ask_many, ask_shared
+from judge.execution.workers import ask_many, ask_one
 
 # Outcome classes, by verdict.
 OUTCOMES = {
@@ -67,7 +67,7 @@ def execution_verdict(
         "prediction": prediction,
         "mutants": mutants,
     }
-    return _verdict(ask_shared(job))
+    return _verdict(ask_one(job))
 
 
 def execution_verdicts(
@@ -101,7 +101,7 @@ def run_gold(
     context: str, gold: str, *, instances: int = 20, seed: int = 0, dialect: str = "mysql", timeout: float = 5.0
 ) -> GoldRun:  # fmt: skip
     """Run one gold query on the instances made for it: proves that a data row works and can be told from others."""
-    return _gold_run(ask_shared(_job("gold", context, gold, instances, seed, dialect, timeout)))
+    return _gold_run(ask_one(_job("gold", context, gold, instances, seed, dialect, timeout)))
 
 
 def run_golds(

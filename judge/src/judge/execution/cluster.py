@@ -71,9 +71,9 @@ def _get(ray: Any, one: Any) -> list[dict]:
 
 def _judge(jobs: list[dict]) -> list[dict]:
     """Runs on a node."""
-    from judge.execution.workers import ask_shared
+    from judge.execution.workers import ask_one
 
-    return [ask_shared(job) for job in jobs]
+    return [ask_one(job) for job in jobs]
 
 
 def _connect() -> tuple[Any, bool]:

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # A query's time limit is CPU time, so that a busy machine changes no verdict. Work that no handler can interrupt
@@ -35,6 +35,7 @@ TASKS = {
     "file": "judge.databases:judge_on_file",
     "server": "judge.databases.server:judge_on_server",
 }
+_A_START = 8  # jobs; so many are done while a worker starts
 _KEPT = (
     "PATH",
     "PYTHONPATH",
@@ -147,24 +148,47 @@ def _why(code: int | None) -> str:
     return f"the process died (exit code {code})"
 
 
-_shared: Worker | None = None
-_lock = threading.Lock()
+_idle: list[Worker] = []  # started, and kept for the next call: a start costs as much as several jobs
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_idle.clear)  # two processes must not speak through one pipe
 
 
-def ask_shared(job: dict) -> dict:
-    """One job in a worker that stays up until the program ends; calls from several threads take turns."""
-    global _shared
-    with _lock:
-        if _shared is None:
-            _shared = Worker()
-            atexit.register(_shared.close)
-        return _shared.ask(job)
+@contextlib.contextmanager
+def _borrowed() -> Iterator[Worker]:
+    """A worker that no other thread has; kept afterwards, unless the job went wrong or it holds a server's settings."""
+    try:
+        worker = _idle.pop()
+    except IndexError:
+        worker = Worker()
+    try:
+        yield worker
+    except BaseException:
+        worker.close()
+        raise
+    if worker.for_server or len(_idle) >= cores():
+        worker.close()
+    else:
+        _idle.append(worker)
+
+
+@atexit.register
+def close_idle() -> None:
+    """End the processes that wait for another call; they also end by themselves when this one does."""
+    while _idle:
+        _idle.pop().close()
+
+
+def ask_one(job: dict) -> dict:
+    """One job's answer; calls from several threads go on side by side."""
+    with _borrowed() as worker:
+        return worker.ask(job)
 
 
 def ask_many(
     jobs: list[dict], workers: int | None, done: Callable[[], None] = lambda: None, *, here: bool = False
 ) -> list[dict]:
-    """Answers in the jobs' order. `workers` None takes the cores there are; a job's answer does not depend on it.
+    """Answers in the jobs' order. `workers` None takes as many as the cores and the number of jobs make worth starting;
+    a job's answer does not depend on it.
 
     With RAY_ADDRESS set the jobs go to that Ray cluster, unless `here`: a job that carries a password stays here.
     """
@@ -172,7 +196,7 @@ def ask_many(
         from judge.execution.cluster import ask_cluster
 
         return ask_cluster(jobs, workers, done)
-    count = max(1, min(workers or cores(), len(jobs)))
+    count = max(1, min(workers, len(jobs)) if workers else min(cores(), -(-len(jobs) // _A_START)))
     waiting: queue.SimpleQueue = queue.SimpleQueue()
     for index in range(len(jobs)):
         waiting.put(index)
@@ -180,19 +204,17 @@ def ask_many(
     errors: list[BaseException] = []
 
     def work() -> None:
-        worker = Worker()
         try:
-            while not errors:
-                try:
-                    index = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                answers[index] = worker.ask(jobs[index])
-                done()
+            with _borrowed() as worker:
+                while not errors:
+                    try:
+                        index = waiting.get_nowait()
+                    except queue.Empty:
+                        return
+                    answers[index] = worker.ask(jobs[index])
+                    done()
         except BaseException as error:  # handed on to the caller's thread
             errors.append(error)
-        finally:
-            worker.close()
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
     try:
