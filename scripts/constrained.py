@@ -48,6 +48,17 @@ class GrammarProcessor(LogitsProcessor):
         allowed[:, :width] = torch.from_numpy(bits[:, :width]).bool()
         return scores.masked_fill(~allowed.to(scores.device), float("-inf"))
 
+    def keep(self, rows: list[int]) -> None:
+        """Go on with these rows of the batch alone, in this order."""
+        self.states = {
+            (new, tokens): state
+            for new, old in enumerate(rows)
+            for (row, tokens), state in self.states.items()
+            if row == old
+        }
+        self.starts = [self.starts[row] for row in rows]
+        self.mask = self.mask[: len(rows) * self.beams]
+
     def _state(self, row: int, tokens: tuple[int, ...]) -> llguidance.LLMatcher | None:
         """Where a row's grammar stands after these tokens; None where it binds no more.
 

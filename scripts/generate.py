@@ -23,6 +23,7 @@ from scripts.recipe import Recipe, UserError, load_function, load_recipe, run_ma
 from scripts.runs import Step, digest, folder_digest, need_columns, read_jsonl, sha256, write_jsonl
 
 MODELS = ("base", "tuned")
+STRETCH = 8  # tokens; a stretch costs as much again as one token
 
 
 def main() -> None:
@@ -172,38 +173,28 @@ def answer_batch(
     One candidate is the greedy answer. Each has the prediction column, finish_reason, prompt_tokens, answer_tokens and
     score, the mean log probability of its tokens (0 for a greedy one).
     """
-    import torch
-
     beams = recipe.generate.candidates
     # Llama-like models know no token_type_ids, which a plain fast tokenizer offers.
     encoded = tokenizer(prompts, return_tensors="pt", padding=True, return_token_type_ids=False).to(model.device)
-    search = {}
-    if beams > 1:
-        search = {"num_beams": beams, "num_return_sequences": beams, "early_stopping": True}
+    processor = None
     if grammars:
         from scripts.constrained import GrammarProcessor
 
-        search["logits_processor"] = [GrammarProcessor(tokenizer, grammars, beams)]
-    with torch.inference_mode():
-        made = model.generate(
-            **encoded,
-            **search,
-            **({"past_key_values": read_once(model, encoded, beams)} if beams > 1 else {}),
-            max_new_tokens=recipe.generate.max_new_tokens,
-            do_sample=False,
-            # Greedy means greedy: a model's own sampling defaults would only raise warnings here.
-            temperature=None,
-            top_p=None,
-            top_k=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-            return_dict_in_generate=True,
-            output_scores=beams > 1,
-        )
-    width = encoded["input_ids"].shape[1]
-    scores = made.sequences_scores.tolist() if beams > 1 else [0.0] * len(prompts)
+        processor = GrammarProcessor(tokenizer, grammars, beams)
+    options = {
+        "do_sample": False,
+        # Greedy means greedy: a model's own sampling defaults would only raise warnings here.
+        **dict.fromkeys(("temperature", "top_p", "top_k")),
+        "logits_processor": [processor] if processor else None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    if beams > 1:
+        found = search(model, encoded, beams, recipe.generate.max_new_tokens, options)
+    else:
+        found = [(tokens, 0.0) for tokens in greedy(model, encoded, recipe.generate.max_new_tokens, processor, options)]
     answers = []
-    for tokens, score in zip(made.sequences[:, width:].tolist(), scores, strict=True):
+    for tokens, score in found:
         stopped = tokenizer.eos_token_id in tokens
         tokens = tokens[: tokens.index(tokenizer.eos_token_id)] if stopped else tokens
         answers.append(
@@ -219,6 +210,59 @@ def answer_batch(
         [answer | {"prompt_tokens": length} for answer in answers[at * beams : (at + 1) * beams]]
         for at, length in enumerate(lengths)
     ]
+
+
+def greedy(model, encoded, most: int, processor, options: dict) -> list[list[int]]:
+    """The likeliest tokens after each prompt, `most` at most.
+
+    Rows that have ended leave the batch every few tokens: else each would cost as much as the longest answer.
+    """
+    import torch
+    from transformers import DynamicCache
+
+    ids, mask = encoded["input_ids"], encoded["attention_mask"]
+    width = ids.shape[1]
+    places = list(range(len(ids)))
+    answers: list[list[int]] = [[] for _ in places]
+    cache = DynamicCache(config=model.config)
+    with torch.inference_mode():
+        while places:
+            new = min(STRETCH, most - (ids.shape[1] - width))
+            ids = model.generate(
+                input_ids=ids, attention_mask=mask, past_key_values=cache, max_new_tokens=new, **options
+            )
+            for place, tokens in zip(places, ids[:, width:].tolist(), strict=True):
+                answers[place] = tokens
+            going = [at for at, place in enumerate(places) if options["eos_token_id"] not in answers[place]]
+            if not going or ids.shape[1] - width >= most:
+                break
+            if len(going) < len(places):
+                cache.batch_select_indices(torch.tensor(going, device=ids.device))
+                if processor:
+                    processor.keep(going)
+            mask = torch.cat([mask, mask.new_ones(len(places), ids.shape[1] - mask.shape[1])], 1)[going]
+            ids, places = ids[going], [places[at] for at in going]
+    return answers
+
+
+def search(model, encoded, beams: int, most: int, options: dict) -> list[tuple[list[int], float]]:
+    """`beams` answers for each prompt, the likeliest first: (tokens, mean log probability)."""
+    import torch
+
+    with torch.inference_mode():
+        made = model.generate(
+            **encoded,
+            **options,
+            past_key_values=read_once(model, encoded, beams),
+            num_beams=beams,
+            num_return_sequences=beams,
+            early_stopping=True,
+            max_new_tokens=most,
+            return_dict_in_generate=True,
+            output_scores=True,
+        )
+    width = encoded["input_ids"].shape[1]
+    return list(zip(made.sequences[:, width:].tolist(), made.sequences_scores.tolist(), strict=True))
 
 
 def read_once(model, encoded, beams: int):

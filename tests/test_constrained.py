@@ -110,6 +110,50 @@ def test_a_grammar_that_can_not_be_read_says_so(reader) -> None:
         matcher(reader, "start: missing_rule")
 
 
+def test_rows_that_have_ended_leave_the_batch_and_the_others_answers_are_the_same(tmp_path) -> None:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from scripts.constrained import GrammarProcessor
+    from scripts.generate import answer_batch
+    from scripts.recipe import load_recipe
+
+    file = tmp_path / "greedy.yaml"
+    file.write_text(f"extends: {SMOKE}\ngenerate: {{max_new_tokens: 45}}\n")
+    recipe = load_recipe(file)
+    tokenizer = byte_tokenizer()
+    tokenizer.padding_side = "left"
+    torch.manual_seed(2)
+    size = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), num_key_value_heads=1, **size)).eval()
+    long = "SELECT name FROM players WHERE level"
+    grammars = [
+        'start: "a" | "bc"',
+        f'start: "{long}" (" >" | " <")',
+        "",
+        f'start: "{long}"',
+        'start: "SELECT name" (" x" | " y")',
+    ]
+    prompts = ["short", "a much longer prompt", "free", "two words", "x"]
+    seen = []
+    model.register_forward_pre_hook(lambda _, args, given: seen.append(len(given["input_ids"])), with_kwargs=True)
+    made = answer_batch(recipe, model, tokenizer, prompts, grammars)
+    assert seen[0] == 5 and seen[-1] == 1 and sorted(seen, reverse=True) == seen and len(set(seen)) > 1
+    encoded = tokenizer(prompts, return_tensors="pt", padding=True, return_token_type_ids=False)
+    whole = model.generate(
+        **encoded, max_new_tokens=45, do_sample=False, logits_processor=[GrammarProcessor(tokenizer, grammars)],
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    expected = tokenizer.batch_decode(whole[:, encoded["input_ids"].shape[1] :], skip_special_tokens=True)
+    assert [answers[0][recipe.generate.column] for answers in made] == expected
+    assert [answers[0]["finish_reason"] for answers in made] == ["stop", "stop", "length", "stop", "stop"]
+    assert made[2][0]["answer_tokens"] == 45
+    (both,) = {
+        answers[0]["finish_reason"] for answers in answer_batch(recipe, model, tokenizer, ["a", "b"], grammars[:2])
+    }
+    assert both == "stop"
+
+
 def test_every_candidate_of_a_search_keeps_to_its_own_rows_grammar(tmp_path) -> None:
     """Also where a grammar has fewer answers than there are beams, and prompts of other lengths are read once for all."""
     import torch
