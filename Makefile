@@ -35,7 +35,7 @@ judge: setup  ## 5. verdicts: the LLM judge, execution accuracy, exact match
 report: setup  ## 6. the page with scores, intervals and failures
 	$(PY) -m scripts.report $(RECIPE)
 
-score: setup  ## both models on further rows (the recipe's own, or ROWS=mine.jsonl), beside the test rows in the report
+score: setup  ## further rows beside the test rows in the report: both models on ROWS=mine.jsonl, the tuned one on the recipe's own
 	$(PY) -m scripts.score $(RECIPE) $(if $(ROWS),--rows "$(ROWS)")
 
 push: setup  ## 7. the adapter and its card to the Hub (HF_TOKEN and HUB_REPO=user/name), or just the folder

@@ -48,6 +48,9 @@ def generate(recipe: Recipe, model: str, source: Path, out: Path) -> None:
     rows = read_jsonl(source, f"make format RECIPE={recipe.shown}")
     prompts = prompts_of(recipe, rows, source)
     adapter = adapter_of(recipe) if model == "tuned" else None
+    if model == "base" and recipe.generate.base_candidates:
+        own = recipe.generate.model_copy(update={"candidates": recipe.generate.base_candidates})
+        recipe = recipe.model_copy(update={"generate": own})
     made_from = {"prompts": digest(prompts), "rows": sha256(source), "model": recipe.model}
     made_from["generate"] = digest([recipe.generate.model_dump(), recipe.train.quantization])
     if recipe.generate.grammar or recipe.generate.finish:

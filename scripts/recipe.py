@@ -236,13 +236,15 @@ class Generate(Section):
     """How answers are made.
 
     grammar: a function of a row that gives the grammar (Lark text) which its answer keeps to; candidates: so many answers
-    by beam search, of which `choose`, a function of a row and the answers with their scores, gives the place of one; finish: a
-    function of a row and the model's text that gives the prediction, where the two are not the same.
+    by beam search, of which `choose`, a function of a row and the answers with their scores, gives the place of one;
+    base_candidates: another number for the base model, which may not be worth the time; finish: a function of a row and
+    the model's text that gives the prediction, where the two are not the same.
     """
 
     column: str
     grammar: str | None = None
     candidates: Whole = 1
+    base_candidates: Whole | None = None
     choose: str | None = None
     finish: str | None = None
     batch_size: Whole = 16
@@ -256,7 +258,7 @@ class Generate(Section):
 
 
 class Judge(Section):
-    """How answers are judged; `also`: files of further rows that both models are scored on, beside the test rows."""
+    """How answers are judged; `also`: files of further rows that the tuned model is scored on, beside the test rows."""
 
     model: str
     rubric: str = "rubric.txt"

@@ -1,9 +1,10 @@
-"""Base and tuned model on further rows: `score/<file's name>/score.json`, which the report then shows too.
+"""Models on further rows than the test rows: `score/<file's name>/score.json`, which the report then shows too.
 
     python -m scripts.score recipes/ko_text2sql/smollm2-135m-cpu.yaml --rows my_rows.jsonl
 
-Without --rows those that the recipe names under `judge.also`. Any JSON lines with `id`, what the prompt needs and a gold `answer`. Both models answer, and the judge's execution measure
-says which answers are right. A second run on the same rows does nothing.
+Any JSON lines with `id`, what the prompt needs and a gold `answer`: both models answer, and the judge's execution measure
+says which answers are right. Without --rows the tuned model answers those that the recipe names under `judge.also`, and the
+base model where it has before. A second run on the same rows does nothing.
 """
 
 from __future__ import annotations
@@ -35,28 +36,33 @@ def main() -> None:
     elif MEASURE not in recipe.judge.verdicts:
         raise UserError(f"{recipe.shown}: judge.verdicts: no {MEASURE}, by which rows are scored")
     for path in files:
-        score_file(recipe, path)
+        asked = (folder_of(recipe, path) / "base.jsonl").exists()
+        score_file(recipe, path, MODELS if args.rows or asked else ("tuned",))
 
 
-def score_file(recipe: Recipe, path: Path) -> None:
-    """Let both models answer the rows of a file and judge them; prints their scores."""
+def folder_of(recipe: Recipe, path: Path) -> Path:
+    return recipe.run / "score" / path.stem
+
+
+def score_file(recipe: Recipe, path: Path, models: tuple[str, ...] = MODELS) -> None:
+    """Let models answer the rows of a file and judge them; prints their scores."""
     rows = read_jsonl(path, "you; see README.md")
     need_columns(rows, ["id", "answer"], path)
-    folder = recipe.run / "score" / path.stem
-    for model in MODELS:
+    folder = folder_of(recipe, path)
+    for model in models:
         generate(recipe, model, path, folder / f"{model}.jsonl")
-    step = score_step(recipe, folder)
+    step = score_step(recipe, folder, models)
     if not step.fresh():
-        models = {model: judged(recipe, folder, model) for model in MODELS}
+        scores = {model: judged(recipe, folder, model) for model in models}
         with written_last(folder / "score.json") as file:
-            json.dump({"rows": path.name, "sha256": sha256(path), "models": models}, file, indent=2)
+            json.dump({"rows": path.name, "sha256": sha256(path), "models": scores}, file, indent=2)
         step.finish()
     for model, one in json.loads((folder / "score.json").read_text(encoding="utf-8"))["models"].items():
         print(f"{path.name}, {model}: {percent(one['rate'])} ({one['correct']} of {one['n']}; {interval(one)})")
 
 
-def score_step(recipe: Recipe, folder: Path) -> Step:
-    made_from = {model: sha256(folder / f"{model}.jsonl") for model in MODELS}
+def score_step(recipe: Recipe, folder: Path, models: tuple[str, ...]) -> Step:
+    made_from = {model: sha256(folder / f"{model}.jsonl") for model in models}
     made_from["judge"] = digest(recipe.judge.model_dump(exclude={"breakdown", "also"}))
     return Step(folder / "manifest.json", made_from, [folder / "score.json"])
 

@@ -119,7 +119,7 @@ def test_rows_that_have_ended_leave_the_batch_and_the_others_answers_are_the_sam
     from scripts.recipe import load_recipe
 
     file = tmp_path / "greedy.yaml"
-    file.write_text(f"extends: {SMOKE}\ngenerate: {{max_new_tokens: 45}}\n")
+    file.write_text(f"extends: {SMOKE}\ngenerate: {{max_new_tokens: 45, candidates: 1, choose: null}}\n")
     recipe = load_recipe(file)
     tokenizer = byte_tokenizer()
     tokenizer.padding_side = "left"

@@ -273,3 +273,7 @@ def test_rows_that_were_scored_besides_stand_in_summary_and_page(recipe, monkeyp
     assert json.loads((folder / "summary.json").read_text())["other_rows"]["<b>zoo"]["tuned"] == one
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "On other rows" in page and "37.5" in page and "&lt;b&gt;zoo" in page and "<b>zoo" not in page
+    assert "not asked" not in page
+    other.write_text(json.dumps({"models": {"tuned": one}}))
+    run_main(recipe, monkeypatch)
+    assert "not asked" in (folder / "report.html").read_text(encoding="utf-8")
