@@ -141,6 +141,8 @@ def empty_result(row: dict, dice: Random) -> dict | None:
     if not isinstance(tree, exp.Select):
         return None
     table = tree.args["from_"].this
+    if not isinstance(table, exp.Table):
+        return None
     column = next(iter(sorted(names(row["context"], [table.name]))))
     name = f"{table.alias_or_name}.{column}"
     never = dice.choice([f"{name} > 5 AND {name} < 3", f"{name} IS NULL AND {name} = 7", "1 = 0", f"{name} <> {name}"])
