@@ -23,7 +23,7 @@ from scripts.recipe import Recipe, UserError, load_function, load_recipe, run_ma
 from scripts.runs import Step, digest, folder_digest, need_columns, read_jsonl, sha256, write_jsonl
 
 MODELS = ("base", "tuned")
-STRETCH = 8  # tokens; a stretch costs as much again as one token
+STRETCH = 8  # tokens between two looks at which rows have ended
 
 
 def main() -> None:

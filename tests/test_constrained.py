@@ -37,6 +37,16 @@ def byte_tokenizer():
     return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="</s>", pad_token="</s>")
 
 
+def random_model(tokenizer, *, seed: int, layers: int, key_value_heads: int):
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    size = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": layers, "num_attention_heads": 2}
+    config = LlamaConfig(vocab_size=len(tokenizer), num_key_value_heads=key_value_heads, **size)
+    return LlamaForCausalLM(config).eval()
+
+
 def accepts(reader, text: str, row: dict = ROW) -> bool:
     from scripts.constrained import matcher
 
@@ -80,16 +90,12 @@ def test_a_row_without_a_schema_is_not_bound() -> None:
 
 
 def test_a_random_model_writes_queries_of_the_schema_when_it_is_bound() -> None:
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
 
     from scripts.constrained import GrammarProcessor
 
     tokenizer = byte_tokenizer()
     tokenizer.padding_side = "left"
-    torch.manual_seed(0)
-    size = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), num_key_value_heads=2, **size)).eval()
+    model = random_model(tokenizer, seed=0, layers=1, key_value_heads=2)
     bound = 'start: "SELECT " ("name" | "level") " FROM players"'
     prompts = tokenizer(["a", "bcd", "ef"], return_tensors="pt", padding=True, return_token_type_ids=False)
     processors = [GrammarProcessor(tokenizer, [bound, "", bound])]
@@ -111,8 +117,6 @@ def test_a_grammar_that_can_not_be_read_says_so(reader) -> None:
 
 
 def test_rows_that_have_ended_leave_the_batch_and_the_others_answers_are_the_same(tmp_path) -> None:
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
 
     from scripts.constrained import GrammarProcessor
     from scripts.generate import answer_batch
@@ -123,9 +127,7 @@ def test_rows_that_have_ended_leave_the_batch_and_the_others_answers_are_the_sam
     recipe = load_recipe(file)
     tokenizer = byte_tokenizer()
     tokenizer.padding_side = "left"
-    torch.manual_seed(2)
-    size = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), num_key_value_heads=1, **size)).eval()
+    model = random_model(tokenizer, seed=2, layers=2, key_value_heads=1)
     long = "SELECT name FROM players WHERE level"
     grammars = [
         'start: "a" | "bc"',
@@ -156,8 +158,6 @@ def test_rows_that_have_ended_leave_the_batch_and_the_others_answers_are_the_sam
 
 def test_every_candidate_of_a_search_keeps_to_its_own_rows_grammar(tmp_path) -> None:
     """Also where a grammar has fewer answers than there are beams, and prompts of other lengths are read once for all."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
 
     from scripts.generate import answer_batch
     from scripts.recipe import load_recipe
@@ -168,9 +168,7 @@ def test_every_candidate_of_a_search_keeps_to_its_own_rows_grammar(tmp_path) -> 
     recipe = load_recipe(file)
     tokenizer = byte_tokenizer()
     tokenizer.padding_side = "left"
-    torch.manual_seed(1)
-    size = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), num_key_value_heads=1, **size)).eval()
+    model = random_model(tokenizer, seed=1, layers=2, key_value_heads=1)
     grammars = ['start: "a" ("b" | "c" | "d" | "ef")', 'start: "one" | "two"']
     prompts = ["short", "a much longer prompt"]
     made = answer_batch(recipe, model, tokenizer, prompts, grammars)
