@@ -24,8 +24,25 @@ PAIRS = [
         "SELECT name FROM players WHERE teams.city = '부산'",
     ),
     (  # what is counted is the table that no column speaks of
-        f"SELECT teams.name, COUNT(*) FROM {PLAYERS_TEAMS} GROUP BY teams.name",
-        "SELECT teams.name, COUNT(*) FROM players GROUP BY teams.name",
+        f"SELECT teams.name, COUNT(*) FROM {PLAYERS_TEAMS} GROUP BY teams.name ORDER BY COUNT(*) DESC",
+        "SELECT name, COUNT(players) FROM teams GROUP BY name ORDER BY COUNT(players) DESC",
+    ),
+    (  # but a count that stands first is of the FROM table
+        f"SELECT COUNT(*) FROM {PLAYERS_TEAMS} WHERE teams.city = '부산'",
+        "SELECT COUNT(*) FROM players WHERE teams.city = '부산'",
+    ),
+    (
+        "SELECT name FROM teams WHERE city = '부산' AND team_id NOT IN (SELECT team_id FROM players)",
+        "SELECT name FROM teams WHERE city = '부산' AND players IS NULL",
+    ),
+    (
+        "SELECT name FROM players WHERE player_id IN (SELECT player_id FROM goals) OR age > 30",
+        "SELECT name FROM players WHERE goals IS NOT NULL OR age > 30",
+    ),
+    (
+        f"SELECT players.name FROM {PLAYERS_TEAMS} WHERE teams.city = '부산' AND players.player_id NOT IN "
+        "(SELECT player_id FROM goals WHERE minute < 45)",
+        "SELECT name FROM players WHERE teams.city = '부산' AND NOT EXISTS (SELECT goals WHERE minute < 45)",
     ),
     (  # players link the two
         "SELECT COUNT(*) FROM goals JOIN players ON goals.player_id = players.player_id JOIN teams ON "
@@ -37,8 +54,29 @@ PAIRS = [
         "SELECT name FROM teams WHERE team_id NOT IN (SELECT players.team_id FROM players JOIN teams ON "
         "players.team_id = teams.team_id WHERE teams.city = '서울')",
     ),
+    (
+        "SELECT name FROM teams WHERE team_id IN (SELECT team_id FROM players WHERE age < 20 GROUP BY team_id HAVING COUNT(*) > 3)",
+        "SELECT name FROM teams WHERE EXISTS (SELECT players WHERE age < 20 HAVING COUNT(*) > 3)",
+    ),
+    (  # the joined table that is counted, also where the conditions speak of it
+        f"SELECT teams.name, COUNT(*) FROM {PLAYERS_TEAMS} WHERE players.age < 20 GROUP BY teams.name",
+        "SELECT name, COUNT(players) FROM teams WHERE players.age < 20 GROUP BY name",
+    ),
+    (  # a subquery within a subquery, and a join in it
+        "SELECT name FROM teams WHERE team_id IN (SELECT team_id FROM players WHERE age < 20 AND player_id IN (SELECT "
+        "player_id FROM goals WHERE minute > 80))",
+        "SELECT name FROM teams WHERE EXISTS (SELECT players WHERE age < 20 AND EXISTS (SELECT goals WHERE minute > 80))",
+    ),
+    (
+        "SELECT name FROM players WHERE age > 30 AND team_id IN (SELECT team_id FROM teams WHERE city = '서울')",
+        "SELECT name FROM players WHERE age > 30 AND EXISTS (SELECT teams WHERE city = '서울')",
+    ),
 ]
 AS_WRITTEN = [
+    "SELECT name FROM players WHERE player_id IN (SELECT assisted_by FROM goals)",  # by a key that is not the first
+    "SELECT name FROM teams WHERE team_id IN (SELECT team_id FROM players GROUP BY age HAVING COUNT(*) > 3)",
+    "SELECT name FROM teams WHERE team_id IN (SELECT team_id FROM players LIMIT 3)",
+    "SELECT name FROM players WHERE age IN (SELECT minute FROM goals)",
     "SELECT COUNT(*) FROM players WHERE age >= 30",
     "SELECT teams.name, COUNT(players.player_id) FROM teams LEFT JOIN players ON teams.team_id = players.team_id GROUP BY teams.name",
     "SELECT players.name FROM goals JOIN players ON goals.assisted_by = players.player_id",
@@ -74,6 +112,12 @@ def test_what_the_rules_could_not_give_back_stays_as_it_is(query: str) -> None:
             f"SELECT name FROM {PLAYERS_TEAMS}",
             f"SELECT players.name FROM {PLAYERS_TEAMS}",
         ),
+        # Rows of a table that is joined anyway, of one that no key leads to, of the table itself.
+        ("SELECT age, COUNT(players) FROM players GROUP BY age", "SELECT age, COUNT(*) FROM players GROUP BY age"),
+        ("SELECT name FROM players WHERE rules IS NULL", "SELECT name FROM players WHERE rules IS NULL"),
+        ("SELECT name FROM players WHERE players IS NULL", "SELECT name FROM players WHERE players IS NULL"),
+        ("SELECT name FROM teams WHERE EXISTS (SELECT rules WHERE body = 'x')",) * 2,
+        ("SELECT name FROM teams WHERE EXISTS (SELECT name)",) * 2,
         # No key leads there: the model's text is not made to run by guessing.
         ("SELECT name FROM players WHERE rules.body = 'x'", "SELECT name FROM players WHERE rules.body = 'x'"),
         ("SELECT nothing FROM players", "SELECT nothing FROM players"),

@@ -12,47 +12,58 @@ from __future__ import annotations
 import json
 import re
 
+from recipes.ko_text2sql.focus import GRAMMAR
 from recipes.ko_text2sql.linking import hint
 from recipes.ko_text2sql.schema_text import column_kinds, parse_tables
 
+# Columns that say yes or no; with these alone a query may compare constants that no question says.
+FLAG = re.compile(r"(is|has)_")
+LONGEST_SAYING = 4  # words
 # Names in angle brackets are filled in for each row. Words are written with the one space that the rows have there.
 SHAPE = r"""
 start: query
 query: select (SET select)?
 select: "SELECT " "DISTINCT "? items " FROM " source where? group? (" ORDER BY " orders)? (" LIMIT " COUNT)?
 where: " WHERE " condition
-group: " GROUP BY " value (", " value)* (" HAVING " condition)?
+group: " GROUP BY " (value | GROUP) (", " value)* (" HAVING " condition)?
 source: TABLE join* | TABLE (" AS " | " ") ALIAS (JOIN TABLE (" AS " | " ") ALIAS " ON " condition)* | "(" query ")" " AS " NAME
 join: JOIN TABLE ((" AS " | " ") ALIAS)? " ON " condition
 items: "*" | item (", " item)*
-item: value (" AS " NAME)? | (ALIAS | TABLE) ".*"
+item: (value | CONSTANT) (" AS " NAME)? | (ALIAS | TABLE) ".*"
 orders: order (", " order)*
 order: value " DESC"?
 condition: test ((" AND " | " OR ") test)*
-test: "(" condition ")" | "NOT "? "EXISTS (" query ")"
-    | number COMPARE number | number " NOT"? " BETWEEN " number " AND " number | number " NOT"? " IN (" number (", " number)* ")"
+test: "(" condition ")" | "NOT "? "EXISTS (" (query | rows) ")" | TABLE NULL
+    | number COMPARE number | counted COMPARE CONSTANT<flags> | number " NOT"? " BETWEEN " range | number " NOT"? " IN (" number (", " number)* ")"
     | text EQUAL text | text " NOT"? " LIKE " PATTERN | text " NOT"? " IN (" text (", " text)* ")"
     | time COMPARE time | time " NOT"? " BETWEEN " time " AND " time
     | COLUMN NULL | COLUMN " NOT"? " IN (" query ")"
+part: PART "(" (TIME_COLUMN | EXTREME "(" TIME_COLUMN ")") ")"
+range: <ranges>
+rows: "SELECT " TABLE where? (" HAVING " condition)?
 value: number | text | time | COLUMN | "NULL"
 number: one_number (CALCULATE one_number)*
-one_number: NUMBER_COLUMN | NUMBER | "-" NUMBER | "(" number ")" | "(" query ")" | case | aggregate window? | RANK "()" window
-    | PART "(" time ")" | "DATEDIFF(" time ", " time ")" | "ROUND(" number (", " NUMBER)? ")" | "ABS(" number ")"
-    | LENGTH "(" text ")" | "COALESCE(" number ", " number ")" | "NULLIF(" number ", " number ")" | "CAST(" value " AS " TYPE ")"
-aggregate: "COUNT(*)" | "COUNT(" "DISTINCT "? (COLUMN | case) ")" | AGGREGATE "(" "DISTINCT "? number ")"
+counted: aggregate | "(" query ")"
+one_number: NUMBER_COLUMN | NUMBER | "-" NUMBER | "(" number ")" | "(" query ")" | case | aggregate (window | " * " SCALE " / " one_number)? | SCALE " * " aggregate " / " one_number | RANK "()" window
+    | part | "DATEDIFF(" time ", " time ")" | "ROUND(" number (", " some)? ")" | "ABS(" number ")"
+    | LENGTH "(" text ")" | "COALESCE(" number ", " (number | CONSTANT) ")" | "NULLIF(" number ", " (number | CONSTANT) ")" | "CAST(" value " AS " TYPE ")"
+some: NUMBER | CONSTANT
+aggregate: "COUNT(*)" | "COUNT(" TABLE ")" | "COUNT(" "DISTINCT "? (COLUMN | case) ")" | TOTAL "(" "DISTINCT "? measure ")" | EXTREME "(" number ")"
+measure: one_measure (CALCULATE one_measure)*
+one_measure: MEASURE_COLUMN | NUMBER | CONSTANT | "(" measure ")" | case | part | "DATEDIFF(" time ", " time ")" | LENGTH "(" text ")"
 text: TEXT_COLUMN | STRING | "(" query ")" | case | CHANGE "(" text ")" | "CONCAT(" value (", " value)+ ")" | EXTREME "(" text ")"
-    | "SUBSTRING(" text ", " NUMBER (", " NUMBER)? ")" | "COALESCE(" text ", " text ")" | "DATE_FORMAT(" time ", '" FORMAT "')"
-time: TIME_COLUMN | "'" (DATE | TIME) "'" | "(" query ")" | EXTREME "(" time ")" window? | "DATE(" time ")"
-    | DATE_MATH "(" time ", INTERVAL " NUMBER " " UNIT ")" | SHIFT "(" time (", " NUMBER)? ")" window
+    | "SUBSTRING(" text ", " some (", " some)? ")" | "COALESCE(" text ", " text ")" | "DATE_FORMAT(" time ", '" FORMAT "')"
+time: TIME_COLUMN<times> | "(" query ")" | EXTREME "(" time ")" window? | "DATE(" TIME_COLUMN ")"
+    | DATE_MATH "(" time ", INTERVAL " some " " UNIT ")" | SHIFT "(" time (", " some)? ")" window
 window: " OVER (" ("PARTITION BY " value (", " value)*)? " "? ("ORDER BY " orders)? ")"
-case: "CASE" (" WHEN " condition " THEN " value)+ (" ELSE " value)? " END"
+case: "CASE" (" WHEN " condition " THEN " (value | CONSTANT))+ (" ELSE " (value | CONSTANT))? " END"
 SET: / (UNION( ALL)?|EXCEPT|INTERSECT) /
 JOIN: / ((LEFT|INNER|CROSS) )?JOIN /
 NULL: / IS (NOT )?NULL/
 COMPARE: / (=|<>|!=|<=?|>=?) /
 EQUAL: / (=|<>|!=) /
 CALCULATE: / [-+*\/%] /
-AGGREGATE: /SUM|AVG|MIN|MAX/
+TOTAL: /SUM|AVG/
 EXTREME: /MIN|MAX/
 RANK: /RANK|DENSE_RANK|ROW_NUMBER/
 SHIFT: /LAG|LEAD/
@@ -65,18 +76,22 @@ TYPE: /SIGNED|CHAR|DATE|FLOAT|DECIMAL(\([0-9]+, [0-9]+\))?/
 FORMAT: /%[YymdHi](-%[mdHi]){0,2}/
 ALIAS: /[TtEe][1-4]|[ab]/
 NAME: /[a-z][a-z0-9_]{0,20}/
-DATE: /[0-9]{4}-[0-9]{2}(-[0-9]{2}( [0-9]{2}:[0-9]{2}(:[0-9]{2})?)?)?/
+GROUP: /[a-z]{1,12}_group/
+DATE: /(<years>)-[0-9]{2}(-[0-9]{2}( [0-9]{2}:[0-9]{2}(:[0-9]{2})?)?)?/
 TIME: /[0-9]{2}:[0-9]{2}(:[0-9]{2})?/
 STRING: "'" SAID "'"
-PATTERN: "'" "%"? (SAID | DATE) "%"? "'"
+PATTERN: "'" "%"? (SAID | DATE | <beginnings>) "%"? "'"
 NUMBER: <numbers>
+CONSTANT: "0" | "1"
+SCALE: "100" | "100.0" | "1.0"
 COUNT: <counts>
 TABLE: <tables>
 COLUMN: <columns>
 NUMBER_COLUMN: <number_columns>
+MEASURE_COLUMN: <measures>
 TEXT_COLUMN: <text_columns>
 TIME_COLUMN: <time_columns>
-SAID: %regex {"substring_chars": <said>}
+SAID: <said>
 """
 
 
@@ -90,27 +105,64 @@ def grammar(row: dict) -> str:
         return ""
     kinds = column_kinds(row["context"])
     names = row.get("names") or {}
-    said = re.sub(r"['\\\s]+", " ", f"{hint(row['question'], row['context'])} | {row['question']}")
-    numbers = sorted(set(re.findall(r"\d+(?:\.\d+)?", said.replace(",", ""))))
+    gloss = hint(row["question"], row["context"])
+    said = re.sub(r"['\"\\\s]+", " ", f"{gloss} | {row['question']}")
+    numbers = set(re.findall(r"\d+(?:\.\d+)?", said.replace(",", "")))
+    # Before and after a year are also said by the days next to it.
+    years = {int(number) + more for number in numbers if re.fullmatch(r"(19|20)\d\d", number) for more in (-1, 0, 1)}
     columns = [(table, column) for table, own, _ in tables for column in own]
 
     def written(kind: str = "") -> str:
         """The columns of a kind, bare and with their tables; those of no known kind are of each."""
-        fitting = [pair for pair in columns if not kind or kinds.get(pair, kind) == kind]
+        alike = (kind, "flag") if kind == "number" else (kind,)
+        return spelled([pair for pair in columns if not kind or kinds.get(pair, kind) in alike]) or '"*"'
+
+    def spelled(fitting: list[tuple[str, str]]) -> str:
         pairs = [(names.get(table, table), names.get(column, column)) for table, column in fitting]
         bare = [column for _, column in pairs]
         own = f' | ALIAS "." ({_one_of(bare)})' if bare else ""
-        return _one_of([*bare, *(f"{table}.{column}" for table, column in pairs)]) + own if bare else '"*"'
+        return _one_of([*bare, *(f"{table}.{column}" for table, column in pairs)]) + own if bare else ""
 
+    keys = {(table, column) for table, _, links in tables for column in dict(links)}
+    keys |= {pair for pair in columns if re.search(r"(^|_)id$", pair[1])}
+    measures = [pair for pair in columns if pair not in keys and kinds.get(pair, "number") in ("number", "flag")]
+    between = [(low, high) for low in numbers for high in numbers if float(low) < float(high)]
+    flags = spelled([pair for pair in columns if kinds.get(pair) == "flag" or FLAG.match(pair[1])])
     parts = {
-        "numbers": _one_of([*numbers, "0", "1", "100", "100.0", "1.0"]),
+        "beginnings": _one_of(re.findall(r"(?<!\w)\w", said)),
+        "numbers": _one_of([*numbers, "0"]),
         "counts": _one_of([*(number for number in numbers if number.isdigit() and len(number) < 4), "1"]),
+        "flags": f" | ({flags}) EQUAL CONSTANT" if flags else "",
+        "times": " | \"'\" (DATE | TIME) \"'\"" if numbers else "",
+        "years": "|".join(map(str, sorted(years))) or "[0-9]{4}",
+        "measures": spelled(measures) or '"*"',
+        "ranges": " | ".join(f'"{low} AND {high}"' for low, high in sorted(between)) or 'number " AND " number',
         "tables": _one_of([names.get(name, name) for name, _, _ in tables]),
         "columns": written(),
         **{f"{kind}_columns": written(kind) for kind in ("number", "text", "time")},
-        "said": json.dumps(said, ensure_ascii=False),
+        "said": _one_of(sayings(gloss, row["question"], {*GRAMMAR, *(word for pair in columns for word in pair)})),
     }
     return re.sub(r"<(\w+)>", lambda place: parts[place[1]], SHAPE)
+
+
+def sayings(gloss: str, question: str, taken: set[str]) -> list[str]:
+    """The texts that a query may compare with: words of the gloss and the question, and up to four in a row.
+
+    Of the gloss those that are no name and no word of its own grammar (`taken`); of the question also without their
+    endings, which in Korean are particles. Pieces from within a word are no values.
+    """
+    found = {" "}
+    for text, endings in ((gloss, False), (question, True)):
+        words = [re.sub(r"^[^\w%#@+-]+", "", word) for word in re.split(r"['\"\\\s]+", text)]
+        for first in range(len(words)):
+            for last in range(first, min(first + LONGEST_SAYING, len(words))):
+                run = words[first : last + 1]
+                if not all(run) or (not endings and any(word in taken for word in run)):
+                    break
+                before = " ".join([*run[:-1], ""])
+                shortest = min(2, max(len(run[-1]) - 1, 1))
+                found.update(before + run[-1][:length] for length in range(shortest if endings else len(run[-1]), len(run[-1]) + 1))
+    return sorted(found)
 
 
 def _one_of(words: list[str]) -> str:

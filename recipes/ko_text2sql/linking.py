@@ -27,6 +27,9 @@ LATIN = {
     "minimum": "MIN",
     "average": "AVG",
 }
+# Counters of things, and what makes their number a bound.
+THINGS = frozenset("명 사람 개 번 회 건 권 편 대 채 장 곡 병 마리 벌 인 곳 군데 가지 종류 종 팀 과목 경기 척 대 차례".split(" "))
+COMPARES = frozenset([">", ">=", "<", "<=", "exactly"])
 THAN = {"high": ">", "low": "<", "late": "after", "early": "before"}
 
 # Spellings of one notion in identifiers.
@@ -492,6 +495,26 @@ def _tidy(words: list[str], schema: Schema) -> list[str]:
     return out
 
 
+def _in_years(words: list[str], schema: Schema, used: set[str]) -> list[str]:
+    """`year 2020` as `founded_year 2020` where the tables that the question speaks of keep years in a column and no dates."""
+    own = [(name, notions) for name, notions, table, _ in schema.columns if table in used]
+    years = {name for name, notions in own if "year" in notions} & {*words} or {
+        name for name, notions in own if "year" in notions
+    }
+    if len(years) != 1 or any("date" in notions for _, notions in own):
+        return words
+    column = min(years)
+    out: list[str] = []
+    for word in words:
+        year = re.fullmatch(r"year (\d{4})", word)
+        said = [] if column in out[-3:] else [column]
+        if year:
+            out += [*said, year[1]]
+        elif word != column or said:  # 2000년 이후 설립된: once is enough
+            out.append(word)
+    return out
+
+
 def _is_number(column: str) -> bool:
     """Whether a column may well be summed up or compared, by its name."""
     return not canonical(column) & (NO_NUMBER | KINDS)
@@ -544,6 +567,7 @@ def hint(question: str, context: str) -> str:
     used = set(mentioned)
     open_column = ""  # a column that was named and no value has followed yet
     dated = paired = False
+    own_table = ""  # the table that the last item named
     for index, item in enumerate(items):
         if paired:
             paired = False
@@ -584,7 +608,11 @@ def hint(question: str, context: str) -> str:
             and following.text.lower() not in LATIN
         ):
             shown, column = [item.text], ""  # 서울 타이거즈: a name that begins with a city's
+        if item.kind == "number" and item.counter in THINGS and following and words[-1:] == [own_table]:
+            # 대출 5건 이상: so many loans. 연체 3번 이상 names a column and needs no COUNT
+            shown = ["COUNT", *shown] if set(following.entry.glosses if following.entry else ()) & COMPARES else shown
         words += [word for word in shown if words[-1:] != [word]]
+        own_table = own
         dated = dated or bool(canonical(column) & DATED)
         owners = [of for name, _, of, _ in schema.columns if name == column]
         used |= set(owners) if len(owners) == 1 else set()
@@ -597,4 +625,5 @@ def hint(question: str, context: str) -> str:
         if len(dates) == 1:
             first = next(item.text for item in items if item.kind == "date")
             words.insert(words.index(first) if first in words else 0, *dates)
+    words = _in_years(words, schema, used)
     return " ".join(_tidy(words, schema))

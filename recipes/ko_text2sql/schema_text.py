@@ -104,7 +104,7 @@ def compact_tables(tables: tuple[Table, ...]) -> str:
 
 @lru_cache(maxsize=4096)
 def column_kinds(context: str) -> dict[tuple[str, str], str]:
-    """'number', 'text' or 'time' by (table, column), as the DDL declares them; a column of another type is left out."""
+    """'number', 'flag', 'text' or 'time' by (table, column), as the DDL declares them; other types are left out."""
     kinds = {}
     for dialect in ("mysql", None, "sqlite"):
         try:
@@ -124,7 +124,9 @@ def column_kinds(context: str) -> dict[tuple[str, str], str]:
 def _kind(declared: exp.DataType | None) -> str:
     if declared is None:
         return ""
-    if declared.this in (*exp.DataType.NUMERIC_TYPES, exp.DataType.Type.BOOLEAN, exp.DataType.Type.BIT):
+    if declared.this in (exp.DataType.Type.BOOLEAN, exp.DataType.Type.BIT, exp.DataType.Type.TINYINT):
+        return "flag"  # MySQL's BOOLEAN is a TINYINT
+    if declared.this in exp.DataType.NUMERIC_TYPES:
         return "number"
     if declared.this in exp.DataType.TEMPORAL_TYPES:
         return "number" if declared.this == exp.DataType.Type.YEAR else "time"
