@@ -65,6 +65,18 @@ def accepts(reader, text: str, row: dict = ROW) -> bool:
         ("SELECT name FROM players WHERE name = '김하늘'", True),
         ("SELECT name FROM players WHERE name LIKE '김%'", True),
         ("SELECT name FROM players UNION SELECT price FROM items", True),
+        ("SELECT name, COUNT(items) FROM players GROUP BY name HAVING COUNT(items) > 1", True),  # shorthand's rows of a table
+        ("SELECT name FROM players WHERE items IS NULL", True),
+        ("SELECT name FROM players WHERE EXISTS (SELECT items WHERE price > 30)", True),
+        ("SELECT name FROM players WHERE EXISTS (SELECT 1 FROM items WHERE item_id = player_id)", True),
+        ("SELECT name FROM players WHERE level > 30 AND item_id = player_id", False),  # keys meet where subqueries and joins do
+        ("SELECT name FROM players WHERE EXISTS (SELECT items WHERE EXISTS (SELECT items WHERE price > 30))", False),
+        ("SELECT name FROM players WHERE AVG(level) > 30", False),
+        ("SELECT SUM(player_id) FROM players", False),
+        ("SELECT name FROM players GROUP BY AVG(level)", False),
+        ("SELECT name FROM players WHERE level = 1", False),
+        ("SELECT name FROM players WHERE name = '늘'", False),  # from within a word
+        ("SELECT name FROM players WHERE level BETWEEN 30 AND 30", True),
         ("SELECT nickname FROM players", False),  # no such column
         ("SELECT name FROM guilds", False),  # no such table
         ("SELECT guilds.name FROM players", False),
@@ -77,6 +89,28 @@ def accepts(reader, text: str, row: dict = ROW) -> bool:
 )  # fmt: skip
 def test_the_grammar_of_a_row_knows_its_schema_and_its_words(reader, answer: str, inside: bool) -> None:
     assert accepts(reader, answer) is inside
+
+
+@pytest.mark.parametrize(
+    ("question", "condition", "inside"),
+    [
+        ("레벨 10에서 30 사이", "level BETWEEN 10 AND 30", True),
+        ("레벨 10에서 30 사이", "level BETWEEN 30 AND 10", False),
+        ("2024년 가입", "joined_on >= '2024-01-01'", True),
+        ("2024년 전 가입", "joined_on <= '2023-12-31'", True),
+        ("2024년 가입", "joined_on >= '2018-01-01'", False),
+        ("최근 가입", "joined_on >= '2024-01-01'", False),
+        ("2024년 가입", "YEAR(joined_on) = 2024", True),
+        ("2024년 가입", "YEAR(level) = 2024", False),
+        ("차단된 유저", "is_banned = 1", True),
+        ("차단된 유저", "active = 0", True),  # declared BOOLEAN
+        ("차단된 유저", "level = 1", False),
+    ],
+)
+def test_conditions_speak_of_what_the_question_says(reader, question: str, condition: str, inside: bool) -> None:
+    schema = "CREATE TABLE users (user_id INT PRIMARY KEY, level INT, joined_on DATE, is_banned INT, active BOOLEAN)"
+    row = {"id": "1", "context": schema, "question": question}
+    assert accepts(reader, f"SELECT user_id FROM users WHERE {condition}", row) is inside
 
 
 def test_the_answers_of_the_training_rows_are_inside_their_grammars(reader) -> None:

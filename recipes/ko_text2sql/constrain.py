@@ -23,37 +23,46 @@ LONGEST_SAYING = 4  # words
 SHAPE = r"""
 start: query
 query: select (SET select)?
-select: "SELECT " "DISTINCT "? items " FROM " source where? group? (" ORDER BY " orders)? (" LIMIT " COUNT)?
-where: " WHERE " condition
-group: " GROUP BY " (value | GROUP) (", " value)* (" HAVING " condition)?
-source: TABLE join* | TABLE (" AS " | " ") ALIAS (JOIN TABLE (" AS " | " ") ALIAS " ON " condition)* | "(" query ")" " AS " NAME
-join: JOIN TABLE ((" AS " | " ") ALIAS)? " ON " condition
+select: "SELECT " "DISTINCT "? items " FROM " source (" WHERE " condition)? group? (" ORDER BY " orders)? (" LIMIT " COUNT)?
+inner: "SELECT " "DISTINCT "? items " FROM " source (" WHERE " (link (" AND " condition)? | condition))? group? (" ORDER BY " orders)? (" LIMIT " COUNT)?
+group: " GROUP BY " class (", " class)* (" HAVING " group_condition)?
+class: COLUMN | part | case | GROUP
+source: TABLE join* | TABLE (" AS " | " ") ALIAS (JOIN TABLE (" AS " | " ") ALIAS " ON " (link (" AND " condition)? | condition))* | "(" query ")" " AS " NAME
+join: JOIN TABLE ((" AS " | " ") ALIAS)? " ON " (link (" AND " condition)? | condition)
+link: KEY_COLUMN " = " KEY_COLUMN
 items: "*" | item (", " item)*
 item: (value | CONSTANT) (" AS " NAME)? | (ALIAS | TABLE) ".*"
 orders: order (", " order)*
 order: value " DESC"?
 condition: test ((" AND " | " OR ") test)*
-test: "(" condition ")" | "NOT "? "EXISTS (" (query | rows) ")" | TABLE NULL
-    | number COMPARE number | counted COMPARE CONSTANT<flags> | number " NOT"? " BETWEEN " range | number " NOT"? " IN (" number (", " number)* ")"
-    | text EQUAL text | text " NOT"? " LIKE " PATTERN | text " NOT"? " IN (" text (", " text)* ")"
+test: plain | "NOT "? "EXISTS (" (inner | rows) ")"
+rows: "SELECT " TABLE (" WHERE " plain ((" AND " | " OR ") plain)*)? (" HAVING " group_condition)?
+group_condition: group_test ((" AND " | " OR ") group_test)*
+group_test: number COMPARE (number | CONSTANT) | number " NOT"? " BETWEEN " range | plain
+plain: "(" condition ")" | TABLE NULL
+    | scalar COMPARE other | scalar COMPARE "(" inner ")" | "(" inner ")" COMPARE (other | CONSTANT)<flags> | scalar " NOT"? " BETWEEN " range | scalar " NOT"? " IN (" NUMBER (", " NUMBER)* ")"
+    | text EQUAL other_text | text " NOT"? " LIKE " PATTERN | text " NOT"? " IN (" STRING (", " STRING)* ")"
     | time COMPARE time | time " NOT"? " BETWEEN " time " AND " time
-    | COLUMN NULL | COLUMN " NOT"? " IN (" query ")"
-part: PART "(" (TIME_COLUMN | EXTREME "(" TIME_COLUMN ")") ")"
+    | COLUMN NULL | COLUMN " NOT"? " IN (" inner ")"
 range: <ranges>
-rows: "SELECT " TABLE where? (" HAVING " condition)?
+part: PART "(" (TIME_COLUMN | EXTREME "(" TIME_COLUMN ")") ")"
 value: number | text | time | COLUMN | "NULL"
 number: one_number (CALCULATE one_number)*
-counted: aggregate | "(" query ")"
-one_number: NUMBER_COLUMN | NUMBER | "-" NUMBER | "(" number ")" | "(" query ")" | case | aggregate (window | " * " SCALE " / " one_number)? | SCALE " * " aggregate " / " one_number | RANK "()" window
-    | part | "DATEDIFF(" time ", " time ")" | "ROUND(" number (", " some)? ")" | "ABS(" number ")"
-    | LENGTH "(" text ")" | "COALESCE(" number ", " (number | CONSTANT) ")" | "NULLIF(" number ", " (number | CONSTANT) ")" | "CAST(" value " AS " TYPE ")"
+one_number: one_scalar | "(" number ")" | aggregate (window | " * " SCALE " / " one_number)? | SCALE " * " aggregate " / " one_number | RANK "()" window
+    | "ROUND(" number (", " some)? ")" | "COALESCE(" number ", " (number | CONSTANT) ")" | "NULLIF(" number ", " (number | CONSTANT) ")"
+scalar: one_scalar (CALCULATE one_scalar)*
+one_scalar: NUMBER_COLUMN | NUMBER | "-" NUMBER | "(" scalar ")" | "(" inner ")" | case | part | function
+other: one_other (CALCULATE one_other)*
+one_other: MEASURE_COLUMN | NUMBER | "-" NUMBER | "(" other ")" | "(" inner ")" | case | part | function
+function: "DATEDIFF(" time ", " time ")" | "ROUND(" scalar (", " some)? ")" | "ABS(" scalar ")" | LENGTH "(" text ")"
+    | "COALESCE(" scalar ", " (scalar | CONSTANT) ")" | "NULLIF(" scalar ", " (scalar | CONSTANT) ")" | "CAST(" value " AS " TYPE ")"
 some: NUMBER | CONSTANT
-aggregate: "COUNT(*)" | "COUNT(" TABLE ")" | "COUNT(" "DISTINCT "? (COLUMN | case) ")" | TOTAL "(" "DISTINCT "? measure ")" | EXTREME "(" number ")"
-measure: one_measure (CALCULATE one_measure)*
-one_measure: MEASURE_COLUMN | NUMBER | CONSTANT | "(" measure ")" | case | part | "DATEDIFF(" time ", " time ")" | LENGTH "(" text ")"
-text: TEXT_COLUMN | STRING | "(" query ")" | case | CHANGE "(" text ")" | "CONCAT(" value (", " value)+ ")" | EXTREME "(" text ")"
+aggregate: "COUNT(*)" | "COUNT(" TABLE ")" | "COUNT(" "DISTINCT "? (COLUMN | case) ")" | TOTAL "(" "DISTINCT "? (other | CONSTANT) ")" | EXTREME "(" scalar ")"
+text: TEXT_COLUMN | text_function
+text_function: STRING | "(" inner ")" | case | CHANGE "(" text ")" | "CONCAT(" value (", " value)+ ")" | EXTREME "(" text ")"
     | "SUBSTRING(" text ", " some (", " some)? ")" | "COALESCE(" text ", " text ")" | "DATE_FORMAT(" time ", '" FORMAT "')"
-time: TIME_COLUMN<times> | "(" query ")" | EXTREME "(" time ")" window? | "DATE(" TIME_COLUMN ")"
+other_text: text_function | ALIAS "." NAME | OTHER_TEXT
+time: TIME_COLUMN<times> | "(" inner ")" | EXTREME "(" time ")" window? | "DATE(" TIME_COLUMN ")"
     | DATE_MATH "(" time ", INTERVAL " some " " UNIT ")" | SHIFT "(" time (", " some)? ")" window
 window: " OVER (" ("PARTITION BY " value (", " value)*)? " "? ("ORDER BY " orders)? ")"
 case: "CASE" (" WHEN " condition " THEN " (value | CONSTANT))+ (" ELSE " (value | CONSTANT))? " END"
@@ -89,8 +98,10 @@ TABLE: <tables>
 COLUMN: <columns>
 NUMBER_COLUMN: <number_columns>
 MEASURE_COLUMN: <measures>
+KEY_COLUMN: <keys>
 TEXT_COLUMN: <text_columns>
 TIME_COLUMN: <time_columns>
+OTHER_TEXT: <other_texts>
 SAID: <said>
 """
 
@@ -135,6 +146,10 @@ def grammar(row: dict) -> str:
         "flags": f" | ({flags}) EQUAL CONSTANT" if flags else "",
         "times": " | \"'\" (DATE | TIME) \"'\"" if numbers else "",
         "years": "|".join(map(str, sorted(years))) or "[0-9]{4}",
+        "keys": spelled([pair for pair in columns if pair in keys]) or '"*"',
+        "other_texts": _one_of(
+            [f"{names.get(table, table)}.{names.get(column, column)}" for table, column in columns if kinds.get((table, column), "text") == "text"]
+        ) or '"*"',
         "measures": spelled(measures) or '"*"',
         "ranges": " | ".join(f'"{low} AND {high}"' for low, high in sorted(between)) or 'number " AND " number',
         "tables": _one_of([names.get(name, name) for name, _, _ in tables]),

@@ -73,10 +73,10 @@ def generate(patterns: list[Pattern], count: int, seed: int) -> list[Instance]:
     return list(stream(patterns, count, seed))
 
 
-def stream(patterns: list[Pattern], count: int, seed: int) -> Iterator[Instance]:
+def stream(patterns: list[Pattern], count: int, seed: int, rephrased: bool = True) -> Iterator[Instance]:
     """`count` instances, no question twice and none that only repeats its pattern's; patterns take turns.
 
-    With 1,000 instances or more no pattern carries over SHARE of them. Nor does a sentence
+    rephrased: the whole question may be said otherwise, by paraphrase.py. With 1,000 instances or more no pattern carries over SHARE of them. Nor does a sentence
     of shapes.py, over all tables and domains together. Raises TooFewRows where the patterns don't give so many.
     """
     dice = Random(f"generate:{seed}")
@@ -94,7 +94,7 @@ def stream(patterns: list[Pattern], count: int, seed: int) -> Iterator[Instance]
             sentence = pattern.row.get("shape")
             if sentence and said.get(sentence, 0) >= limit:
                 continue
-            instance = _new(pattern, dice, seen)
+            instance = _new(pattern, dice, seen, rephrased)
             if instance is not None:
                 seen.add(plain(instance.question))
                 said[sentence] = said.get(sentence, 0) + 1
@@ -109,9 +109,9 @@ def stream(patterns: list[Pattern], count: int, seed: int) -> Iterator[Instance]
         )
 
 
-def _new(pattern: Pattern, dice: Random, seen: set[str]) -> Instance | None:
+def _new(pattern: Pattern, dice: Random, seen: set[str], rephrased: bool) -> Instance | None:
     for _ in range(TRIES):
-        instance = fill(pattern, dice)
+        instance = fill(pattern, dice, rephrased)
         if instance is not None and plain(instance.question) not in seen:
             return instance
     return None

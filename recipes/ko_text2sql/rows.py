@@ -45,6 +45,7 @@ def make(
     seed: int = 0, train_rows: int | None = None, hand_written: bool = True, rename_share: float = 0.3,
     keep_columns: float = 0.5, distractor_share: float = 0.3, longest_answer: int | None = None,
     answerable_only: bool = False, disguise_share: float = 0.0, shapes: bool = False, sqlite_share: float = 0.0,
+    paraphrases: bool = True, shuffle_share: float = 0.15,
     hold_out_patterns: float = 0.0, hold_out_families: float = 0.0, hold_out_domains: str = "",
     folder: str | Path = HERE,
 ) -> dict[str, list[dict]]:  # fmt: skip
@@ -60,6 +61,8 @@ def make(
     disguise_share: share of the training rows that get `names`, other names which the short prompt puts on last.
     shapes: ask the domains that have questions of their own also what any domain can be asked.
     sqlite_share: share of the training rows with SQLite's DDL and SQL; these have `dialect: sqlite`.
+    paraphrases: generated questions may be said otherwise as a whole (grammar/paraphrases.yaml).
+    shuffle_share: share of the tables shown whose columns stand in another order.
     hold_out_patterns, hold_out_families: shares of the hand-written rows that training never sees, as patterns of their
         own and by families (all whose queries have one shape); hold_out_domains: names, by commas. What was held out
         comes as splits of its own: held_patterns, held_families, held_domains.
@@ -82,7 +85,7 @@ def make(
     shuffled = Random(f"order:{seed}")
 
     def training(id: str, instance: Instance) -> dict:
-        row = _training_row(id, instance, seed, rename_share, keep_columns, distractor_share)
+        row = _training_row(id, instance, seed, rename_share, keep_columns, distractor_share, shuffle_share)
         return in_sqlite(row) if Random(f"sqlite:{seed}:{id}").random() < sqlite_share else row
 
     def good(rows: Iterable[dict]) -> Iterator[dict]:
@@ -105,7 +108,8 @@ def make(
 
         def generated() -> Iterator[dict]:
             # Some will be left out, so more are made than are missing.
-            for instance in stream(patterns, missing * 2 if longest_answer or answerable_only else missing, seed):
+            most = missing * 2 if longest_answer or answerable_only else missing
+            for instance in stream(patterns, most, seed, paraphrases):
                 of = instance.pattern.row["id"]
                 count[of] = count.get(of, 0) + 1
                 yield training(f"{of}-g{count[of]}", instance)
@@ -223,8 +227,9 @@ def _row(id: str, domain: dict, context: str, question: str, answer: str) -> dic
 
 # --- the schema of a training row ----------------------------------------------------------------------------------
 def _training_row(
-    id: str, instance: Instance, seed: int, rename_share: float, keep_columns: float, distractor_share: float
-) -> dict:
+    id: str, instance: Instance, seed: int, rename_share: float, keep_columns: float, distractor_share: float,
+    shuffle_share: float,
+) -> dict:  # fmt: skip
     dice = Random(f"{seed}:{id}")
     domain = instance.pattern.domain
     used = instance.used()
@@ -235,7 +240,8 @@ def _training_row(
         tables += dice.sample(others, beside)
     dice.shuffle(tables)
     columns = {
-        table: _shown(domain["tables"][table]["columns"], table, tables, used, keep_columns, dice) for table in tables
+        table: _shown(domain["tables"][table]["columns"], table, tables, used, keep_columns, shuffle_share, dice)
+        for table in tables
     }
     renamed = _renamed(domain, tables, dice) if dice.random() < rename_share else {}
     context = ddl(domain, tables, columns, renamed)
@@ -243,7 +249,7 @@ def _training_row(
 
 
 def _shown(
-    columns: dict, table: str, tables: list[str], used: set[tuple[str, str]], keep: float, dice: Random
+    columns: dict, table: str, tables: list[str], used: set[tuple[str, str]], keep: float, shuffled: float, dice: Random
 ) -> list[str]:
     """The columns to show: what the query reads, the key, the label, links between shown tables; others by chance."""
     shown = []
@@ -252,7 +258,7 @@ def _shown(
         needed = (table, column) in used or linked or about["role"] in ("key", "label")
         if needed or dice.random() < keep:
             shown.append(column)
-    if dice.random() < 0.15:
+    if dice.random() < shuffled:
         dice.shuffle(shown)
     return shown
 

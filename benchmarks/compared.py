@@ -1,0 +1,133 @@
+"""What training rows are worth: variants of a recipe, each trained and scored by the recipe's own stages.
+
+    python benchmarks/compared.py curve --rows 100 300 1000          # accuracy against the number of training rows
+    python benchmarks/compared.py ablation --rows 1000               # without one augmentation at a time
+    python benchmarks/compared.py held-out --rows 1000               # patterns, families of queries, domains never seen
+
+A variant is the recipe with other `data` lines, written beside it as compared-NAME.yaml while it runs; its run is kept in
+`runs/`, so that a command that was cut off goes on where it stopped, and one that is run again only draws. Scores are those
+of the tuned model, by execution, with 95 % intervals: of the test rows and of the development rows, or of what was held out.
+They are printed as a table and drawn as runs/compared/COMMAND.png. One run each: differences within the intervals may be chance.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from scripts.recipe import ROOT, Recipe, load_recipe, run_main
+from scripts.report import interval, percent
+from scripts.runs import written_last
+from scripts.score import folder_of, score_file
+
+DEFAULT = ROOT / "recipes/ko_text2sql/smollm2-135m-cpu.yaml"
+DEVELOPMENT = ROOT / "recipes/ko_text2sql/held_out/three_domains.jsonl"
+OUT = ROOT / "runs/compared"
+
+# What each augmentation is without: by `data.options`.
+WITHOUT = {
+    "all": {},
+    "no paraphrases": {"paraphrases": False},
+    "no renaming": {"rename_share": 0.0, "disguise_share": 0.0},
+    "no disguises": {"disguise_share": 0.0},
+    "no column shuffles": {"shuffle_share": 0.0},
+    "no distractors": {"distractor_share": 0.0, "keep_columns": 0.0},
+    "hand-written alone": {"paraphrases": False, "rename_share": 0.0, "disguise_share": 0.0, "shuffle_share": 0.0,
+                           "distractor_share": 0.0, "keep_columns": 0.0},
+}  # fmt: skip
+HELD_OUT = {"hold_out_patterns": 0.08, "hold_out_families": 0.08, "hold_out_domains": "sports"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("command", choices=("curve", "ablation", "held-out"))
+    parser.add_argument("--recipe", type=Path, default=DEFAULT)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1000], help="training rows; several for the curve")
+    args = parser.parse_args()
+    variants = {
+        "curve": {f"{rows} rows": {"train_rows": rows} for rows in args.rows},
+        "ablation": {name: {"train_rows": args.rows[0], "options": options} for name, options in WITHOUT.items()},
+        "held-out": {"held out": {"train_rows": args.rows[0], "options": HELD_OUT}},
+    }[args.command]
+    results = []
+    for name, data in variants.items():
+        with variant(args.recipe, f"{name} {data['train_rows']}", data) as recipe:
+            scores = {path.stem: scored(recipe, path) for path in trained(recipe, args.command)}
+        results.append({"variant": name, "rows": data["train_rows"], "scores": scores})
+        for rows, score in scores.items():
+            found = f"{score['correct']} of {score['n']}, {percent(score['rate'])} ({interval(score)})"
+            print(f"{name:20}  {rows:15}  {found}", flush=True)
+    with written_last(OUT / f"{args.command}.json") as file:
+        json.dump(results, file, indent=2)
+    draw(args.command, results)
+
+
+@contextmanager
+def variant(path: Path, name: str, data: dict) -> Iterator[Recipe]:
+    """The recipe at `path` with other `data` lines, as a file beside it, where its relative names hold."""
+    file = path.with_name(f"compared-{name.replace(' ', '-')}.yaml")
+    file.write_text(yaml.safe_dump({"extends": path.name, "title": name, "data": data}), encoding="utf-8")
+    try:
+        yield load_recipe(file)
+    finally:
+        file.unlink()
+
+
+def trained(recipe: Recipe, command: str) -> list[Path]:
+    """Train the recipe, as far as it isn't; the files of rows to score it on."""
+    for stage in ("data", "format", "train"):
+        subprocess.run([sys.executable, "-m", f"scripts.{stage}", str(recipe.path)], cwd=ROOT, check=True)
+    if command != "held-out":
+        return [recipe.run / "data" / "test.jsonl", DEVELOPMENT]
+    folder = recipe.run / "held"
+    holdout = [sys.executable, "-m", "recipes.ko_text2sql.holdout", str(recipe.path), str(folder)]
+    subprocess.run(holdout, cwd=ROOT, check=True)
+    return sorted(folder.glob("held_*.jsonl"))
+
+
+def scored(recipe: Recipe, path: Path) -> dict:
+    score_file(recipe, path, ("tuned",))
+    file = folder_of(recipe, path) / "score.json"
+    return json.loads(file.read_text(encoding="utf-8"))["models"]["tuned"]
+
+
+def draw(command: str, results: list[dict]) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 4.5))
+    for rows in results[0]["scores"]:
+        scores = [result["scores"][rows] for result in results]
+        rates = [100 * score["rate"] for score in scores]
+        ends = [[abs(100 * score["ci95"][end] - rate) for score, rate in zip(scores, rates, strict=True)] for end in (0, 1)]
+        places = [result["rows"] if command == "curve" else result["variant"] for result in results]
+        axes.errorbar(places, rates, yerr=ends, marker="o", capsize=3, label=f"{rows} ({scores[0]['n']})",
+                      linestyle="-" if command == "curve" else "none")  # fmt: skip
+    if command == "curve":
+        axes.set_xscale("log")
+        axes.set_xticks([result["rows"] for result in results], [f"{result['rows']:,}" for result in results])
+        axes.minorticks_off()
+        axes.set_xlabel("training rows")
+    else:
+        axes.tick_params(axis="x", rotation=20)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("execution accuracy, %, with 95 % intervals")
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(OUT / f"{command}.png", dpi=120)
+    print(OUT / f"{command}.png")
+
+
+if __name__ == "__main__":
+    run_main(main)
