@@ -110,7 +110,9 @@ def draw(command: str, results: list[dict]) -> None:
     for rows in results[0]["scores"]:
         scores = [result["scores"][rows] for result in results]
         rates = [100 * score["rate"] for score in scores]
-        ends = [[abs(100 * score["ci95"][end] - rate) for score, rate in zip(scores, rates, strict=True)] for end in (0, 1)]
+        ends = [
+            [abs(100 * score["ci95"][end] - rate) for score, rate in zip(scores, rates, strict=True)] for end in (0, 1)
+        ]
         places = [result["rows"] if command == "curve" else result["variant"] for result in results]
         axes.errorbar(places, rates, yerr=ends, marker="o", capsize=3, label=f"{rows} ({scores[0]['n']})",
                       linestyle="-" if command == "curve" else "none")  # fmt: skip

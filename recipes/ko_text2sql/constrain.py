@@ -144,12 +144,17 @@ def grammar(row: dict) -> str:
         "numbers": _one_of([*numbers, "0"]),
         "counts": _one_of([*(number for number in numbers if number.isdigit() and len(number) < 4), "1"]),
         "flags": f" | ({flags}) EQUAL CONSTANT" if flags else "",
-        "times": " | \"'\" (DATE | TIME) \"'\"" if numbers else "",
+        "times": ' | "\'" (DATE | TIME) "\'"' if numbers else "",
         "years": "|".join(map(str, sorted(years))) or "[0-9]{4}",
         "keys": spelled([pair for pair in columns if pair in keys]) or '"*"',
         "other_texts": _one_of(
-            [f"{names.get(table, table)}.{names.get(column, column)}" for table, column in columns if kinds.get((table, column), "text") == "text"]
-        ) or '"*"',
+            [
+                f"{names.get(table, table)}.{names.get(column, column)}"
+                for table, column in columns
+                if kinds.get((table, column), "text") == "text"
+            ]
+        )
+        or '"*"',
         "measures": spelled(measures) or '"*"',
         "ranges": " | ".join(f'"{low} AND {high}"' for low, high in sorted(between)) or 'number " AND " number',
         "tables": _one_of([names.get(name, name) for name, _, _ in tables]),
@@ -176,7 +181,10 @@ def sayings(gloss: str, question: str, taken: set[str]) -> list[str]:
                     break
                 before = " ".join([*run[:-1], ""])
                 shortest = min(2, max(len(run[-1]) - 1, 1))
-                found.update(before + run[-1][:length] for length in range(shortest if endings else len(run[-1]), len(run[-1]) + 1))
+                found.update(
+                    before + run[-1][:length]
+                    for length in range(shortest if endings else len(run[-1]), len(run[-1]) + 1)
+                )
     return sorted(found)
 
 

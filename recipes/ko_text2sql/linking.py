@@ -28,7 +28,37 @@ LATIN = {
     "average": "AVG",
 }
 # Counters of things, and what makes their number a bound.
-THINGS = frozenset("명 사람 개 번 회 건 권 편 대 채 장 곡 병 마리 벌 인 곳 군데 가지 종류 종 팀 과목 경기 척 대 차례".split(" "))
+THINGS = frozenset(
+    [
+        "명",
+        "사람",
+        "개",
+        "번",
+        "회",
+        "건",
+        "권",
+        "편",
+        "대",
+        "채",
+        "장",
+        "곡",
+        "병",
+        "마리",
+        "벌",
+        "인",
+        "곳",
+        "군데",
+        "가지",
+        "종류",
+        "종",
+        "팀",
+        "과목",
+        "경기",
+        "척",
+        "대",
+        "차례",
+    ]
+)
 COMPARES = frozenset([">", ">=", "<", "<=", "exactly"])
 THAN = {"high": ">", "low": "<", "late": "after", "early": "before"}
 
