@@ -119,6 +119,13 @@ def test_the_answers_of_the_training_rows_are_inside_their_grammars(reader) -> N
     assert len(outside) <= 4, outside
 
 
+@pytest.mark.parametrize("question", ["가" * 5000, " ".join(map(str, range(300))), "\x00 \\ /x/ <said> %regex {"])
+def test_an_odd_question_makes_no_large_or_broken_grammar(reader, question: str) -> None:
+    row = ROW | {"question": question}
+    assert len(grammar(row)) < 100_000
+    assert accepts(reader, "SELECT name FROM players WHERE level > 0", row)
+
+
 def test_a_row_without_a_schema_is_not_bound() -> None:
     assert grammar(ROW | {"context": "no DDL"}) == ""
 

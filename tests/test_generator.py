@@ -220,6 +220,26 @@ def test_renaming_and_subsets_can_be_switched_off(patterns):
     assert sum(row["answer"] != answers[row["id"]] for row in renamed) > 0.7 * len(renamed)
 
 
+def test_paraphrases_can_be_switched_off():
+    said, plainly = (
+        [row["question"] for row in make(seed=0, train_rows=300, hand_written=False, paraphrases=on)["train"]]
+        for on in (True, False)
+    )
+    assert len(set(said) - set(plainly)) > 100
+
+
+@pytest.mark.parametrize(("share", "moved"), [(0.0, False), (1.0, True)])
+def test_columns_stand_in_another_order_in_as_many_tables_as_asked_for(share, moved):
+    domains = {domain["db_id"]: domain for domain in load_domains().values()}
+    others = 0
+    for row in make(seed=0, train_rows=200, rename_share=0, keep_columns=1, shuffle_share=share)["train"]:
+        tables = domains[row["db_id"]]["tables"]
+        others += any(
+            list(columns) != list(tables[name]["columns"]) for name, columns, _ in parse_tables(row["context"])
+        )
+    assert (others > 150) if moved else others == 0
+
+
 def test_a_test_row_shows_the_tables_it_names_whole_and_in_order(splits):
     named = read(HERE / "test_rows.jsonl")
     assert [row["id"] for row in splits["test"]] == [row["id"] for row in named]

@@ -19,17 +19,19 @@ from recipes.ko_text2sql.schema_text import column_kinds, parse_tables
 # Columns that say yes or no; with these alone a query may compare constants that no question says.
 FLAG = re.compile(r"(is|has)_")
 LONGEST_SAYING = 4  # words
+LONGEST_ENDING = 8  # letters
+MOST_NUMBERS = 12  # of which each pair may be a range's two ends: longer questions only pay for the grammar's size
 # Names in angle brackets are filled in for each row. Words are written with the one space that the rows have there.
 SHAPE = r"""
 start: query
 query: select (SET select)?
 select: "SELECT " "DISTINCT "? items " FROM " source (" WHERE " condition)? group? (" ORDER BY " orders)? (" LIMIT " COUNT)?
-inner: "SELECT " "DISTINCT "? items " FROM " source (" WHERE " (link (" AND " condition)? | condition))? group? (" ORDER BY " orders)? (" LIMIT " COUNT)?
+inner: "SELECT " "DISTINCT "? items " FROM " source (" WHERE " linked)? group? (" ORDER BY " orders)? (" LIMIT " COUNT)?
 group: " GROUP BY " class (", " class)* (" HAVING " group_condition)?
 class: COLUMN | part | case | GROUP
-source: TABLE join* | TABLE (" AS " | " ") ALIAS (JOIN TABLE (" AS " | " ") ALIAS " ON " (link (" AND " condition)? | condition))* | "(" query ")" " AS " NAME
-join: JOIN TABLE ((" AS " | " ") ALIAS)? " ON " (link (" AND " condition)? | condition)
-link: KEY_COLUMN " = " KEY_COLUMN
+source: TABLE join* | TABLE (" AS " | " ") ALIAS (JOIN TABLE (" AS " | " ") ALIAS " ON " linked)* | "(" query ")" " AS " NAME
+join: JOIN TABLE ((" AS " | " ") ALIAS)? " ON " linked
+linked: KEY_COLUMN " = " KEY_COLUMN (" AND " condition)? | condition
 items: "*" | item (", " item)*
 item: (value | CONSTANT) (" AS " NAME)? | (ALIAS | TABLE) ".*"
 orders: order (", " order)*
@@ -137,8 +139,10 @@ def grammar(row: dict) -> str:
     keys = {(table, column) for table, _, links in tables for column in dict(links)}
     keys |= {pair for pair in columns if re.search(r"(^|_)id$", pair[1])}
     measures = [pair for pair in columns if pair not in keys and kinds.get(pair, "number") in ("number", "flag")]
-    between = [(low, high) for low in numbers for high in numbers if float(low) < float(high)]
+    few = numbers if len(numbers) <= MOST_NUMBERS else ()
+    between = [(low, high) for low in few for high in few if float(low) < float(high)]
     flags = spelled([pair for pair in columns if kinds.get(pair) == "flag" or FLAG.match(pair[1])])
+    texts = [pair for pair in columns if kinds.get(pair, "text") == "text"]
     parts = {
         "beginnings": _one_of(re.findall(r"(?<!\w)\w", said)),
         "numbers": _one_of([*numbers, "0"]),
@@ -147,13 +151,7 @@ def grammar(row: dict) -> str:
         "times": ' | "\'" (DATE | TIME) "\'"' if numbers else "",
         "years": "|".join(map(str, sorted(years))) or "[0-9]{4}",
         "keys": spelled([pair for pair in columns if pair in keys]) or '"*"',
-        "other_texts": _one_of(
-            [
-                f"{names.get(table, table)}.{names.get(column, column)}"
-                for table, column in columns
-                if kinds.get((table, column), "text") == "text"
-            ]
-        )
+        "other_texts": _one_of([f"{names.get(table, table)}.{names.get(column, column)}" for table, column in texts])
         or '"*"',
         "measures": spelled(measures) or '"*"',
         "ranges": " | ".join(f'"{low} AND {high}"' for low, high in sorted(between)) or 'number " AND " number',
@@ -180,7 +178,7 @@ def sayings(gloss: str, question: str, taken: set[str]) -> list[str]:
                 if not all(run) or (not endings and any(word in taken for word in run)):
                     break
                 before = " ".join([*run[:-1], ""])
-                shortest = min(2, max(len(run[-1]) - 1, 1))
+                shortest = max(min(2, max(len(run[-1]) - 1, 1)), len(run[-1]) - LONGEST_ENDING)
                 found.update(
                     before + run[-1][:length]
                     for length in range(shortest if endings else len(run[-1]), len(run[-1]) + 1)

@@ -28,37 +28,10 @@ LATIN = {
     "average": "AVG",
 }
 # Counters of things, and what makes their number a bound.
-THINGS = frozenset(
-    [
-        "명",
-        "사람",
-        "개",
-        "번",
-        "회",
-        "건",
-        "권",
-        "편",
-        "대",
-        "채",
-        "장",
-        "곡",
-        "병",
-        "마리",
-        "벌",
-        "인",
-        "곳",
-        "군데",
-        "가지",
-        "종류",
-        "종",
-        "팀",
-        "과목",
-        "경기",
-        "척",
-        "대",
-        "차례",
-    ]
-)
+THINGS = frozenset([
+    "명", "사람", "개", "번", "회", "건", "권", "편", "대", "채", "장", "곡", "병", "마리", "벌", "인", "곳", "군데", "가지",
+    "종류", "종", "팀", "과목", "경기", "척", "차례",
+])  # fmt: skip
 COMPARES = frozenset([">", ">=", "<", "<=", "exactly"])
 THAN = {"high": ">", "low": "<", "late": "after", "early": "before"}
 
@@ -528,9 +501,8 @@ def _tidy(words: list[str], schema: Schema) -> list[str]:
 def _in_years(words: list[str], schema: Schema, used: set[str]) -> list[str]:
     """`year 2020` as `founded_year 2020` where the tables that the question speaks of keep years in a column and no dates."""
     own = [(name, notions) for name, notions, table, _ in schema.columns if table in used]
-    years = {name for name, notions in own if "year" in notions} & {*words} or {
-        name for name, notions in own if "year" in notions
-    }
+    years = {name for name, notions in own if "year" in notions}
+    years = years & {*words} or years
     if len(years) != 1 or any("date" in notions for _, notions in own):
         return words
     column = min(years)
