@@ -46,7 +46,7 @@ BRANDS = "CREATE TABLE brands (brand_id INT PRIMARY KEY, name VARCHAR(50), found
         (SHOP, "주문 5건 이상인 고객", "orders COUNT 5 >= customers"),
         (SHOP, "주문 금액이 3만 원 이상인 고객", "orders total_amount 30000 >= customers"),
         (BRANDS, "2010년 이후 생긴 브랜드", "founded_year 2010 after brands"),
-        (BRANDS, "2010년부터 2015년 사이에 설립된 브랜드", "founded_year 2010 2015 between founded_year brands"),
+        (BRANDS, "2010년부터 2015년 사이에 설립된 브랜드", "founded_year 2010 2015 between brands"),
         (GUILDS, "2024년에 가입한 플레이어", "year 2024 joined_on players"),  # a date
     ],
 )

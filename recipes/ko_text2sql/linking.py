@@ -506,13 +506,14 @@ def _in_years(words: list[str], schema: Schema, used: set[str]) -> list[str]:
     if len(years) != 1 or any("date" in notions for _, notions in own):
         return words
     column = min(years)
+    if not any(re.fullmatch(r"year \d{4}", word) for word in words):
+        return words
     out: list[str] = []
     for word in words:
         year = re.fullmatch(r"year (\d{4})", word)
-        said = [] if column in out[-3:] else [column]
         if year:
-            out += [*said, year[1]]
-        elif word != column or said:  # 2000년 이후 설립된: once is enough
+            out += [year[1]] if column in out[-3:] else [column, year[1]]
+        elif word != column or column not in out[-5:]:  # 2000년 이후 설립된: once is enough
             out.append(word)
     return out
 
