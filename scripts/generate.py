@@ -227,8 +227,11 @@ def greedy(model, encoded, most: int, processor, options: dict) -> list[list[int
     width = ids.shape[1]
     places = list(range(len(ids)))
     answers: list[list[int]] = [[] for _ in places]
-    cache = DynamicCache(config=model.config)
     with torch.inference_mode():
+        if not model._supports_default_dynamic_cache():  # Mamba and its like: no row can leave their own state
+            made = model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=most, **options)
+            return made[:, width:].tolist()
+        cache = DynamicCache(config=model.config)
         while places:
             new = min(STRETCH, most - (ids.shape[1] - width))
             ids = model.generate(
@@ -256,7 +259,7 @@ def search(model, encoded, beams: int, most: int, options: dict) -> list[tuple[l
         made = model.generate(
             **encoded,
             **options,
-            past_key_values=read_once(model, encoded, beams),
+            past_key_values=read_once(model, encoded, beams) if model._supports_default_dynamic_cache() else None,
             num_beams=beams,
             num_return_sequences=beams,
             early_stopping=True,

@@ -197,6 +197,35 @@ def test_rows_that_have_ended_leave_the_batch_and_the_others_answers_are_the_sam
     assert both == "stop"
 
 
+@pytest.mark.parametrize("candidates", [1, 2])
+def test_a_model_that_keeps_a_state_instead_of_keys_and_values_answers_too(tmp_path, candidates: int) -> None:
+    import torch
+    from transformers import MambaConfig, MambaForCausalLM
+
+    from scripts.generate import answer_batch
+    from scripts.recipe import load_recipe
+
+    choose = "'recipes.ko_text2sql.choosing:choose'" if candidates > 1 else "null"
+    file = tmp_path / "state.yaml"
+    file.write_text(f"extends: {SMOKE}\ngenerate: {{candidates: {candidates}, choose: {choose}, max_new_tokens: 20}}\n")
+    tokenizer = byte_tokenizer()
+    tokenizer.padding_side = "left"
+    torch.manual_seed(0)
+    shape = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "state_size": 4,
+        "time_step_rank": 4,
+        "vocab_size": len(tokenizer),
+    }
+    model = MambaForCausalLM(MambaConfig(**shape, eos_token_id=tokenizer.eos_token_id)).eval()
+    grammars = ['start: "a" | "bc"', 'start: "SELECT name" (" x" | " y")']
+    made = answer_batch(load_recipe(file), model, tokenizer, ["short", "a longer prompt"], grammars)
+    assert [answer["finish_reason"] for answers in made for answer in answers] == ["stop"] * 2 * candidates
+    column = load_recipe(file).generate.column
+    assert made[0][0][column] in {"a", "bc"} and made[1][0][column] in {"SELECT name x", "SELECT name y"}
+
+
 def test_every_candidate_of_a_search_keeps_to_its_own_rows_grammar(tmp_path) -> None:
     """Also where a grammar has fewer answers than there are beams, and prompts of other lengths are read once for all."""
 

@@ -47,6 +47,7 @@ FOUND = [
     ("SELECT a % b FROM t", "SELECT a % b FROM t"),
     ("SELECT a & b, one ^ 2 FROM t", "SELECT a & b, one ^ 2 FROM t"),
     ("SELECT a != b FROM t", "SELECT a != b FROM t"),
+    ("SELECT a x FROM t WHERE x > 1", "SELECT a x FROM t WHERE x > 1"),
     ("SELECT a IS NULL FROM t", "SELECT a IS NULL FROM t"),
     ("SELECT a IN (1, 2) FROM t;", "SELECT a IN (1, 2) FROM t"),
     ("SELECT one NOT IN (1, 2) AS other FROM t", "SELECT one NOT IN (1, 2) AS other FROM t"),
@@ -77,7 +78,7 @@ def test_the_first_statement_is_found(text, sql):
     "text",
     ["", "   ", None, "I am sorry, I cannot.", "이 질문에는 답할 수 없습니다.", "Select the players who won.", "Select the players from the guild",
      "Select a player from the guild", "Select any or all of them", "Select all the players from the guild",
-     "Select one in the list", "The SELECT statement is read first", "With pleasure!", "yes", "SELECT", "```python\nprint(1)\n```",
+     "Select one in the list", "SELECT A PLAYER FROM THE GUILD", "The SELECT statement is read first", "With pleasure!", "yes", "SELECT", "```python\nprint(1)\n```",
      "Please update your settings and set it.", "<think>SELECT x FROM y"],
 )  # fmt: skip
 def test_text_without_a_statement_is_no_sql(text):

@@ -406,6 +406,18 @@ def test_a_url_gets_the_driver_that_the_package_brings(url, driver):
     assert read_url(url).drivername == driver
 
 
+@pytest.mark.parametrize("parameters", ["unknown=secret", "read_timeout=secret"])
+def test_a_parameter_that_the_driver_does_not_take_is_named_without_its_value(parameters):
+    pytest.importorskip("sqlalchemy")
+    pytest.importorskip("pymysql")
+    from judge.databases.server import check_server, read_url
+
+    name = parameters.partition("=")[0]
+    with pytest.raises(UserError, match=rf"parameters .*\({name}\)") as refused:
+        check_server(read_url(f"mysql://a@127.0.0.1:1/shop?{parameters}"), 1, print)
+    assert "secret" not in str(refused.value)
+
+
 def test_a_login_that_needs_another_package_says_which(monkeypatch):
     """A server that greets as MySQL 8 does: caching_sha2_password, no TLS, the password not in its cache."""
     pytest.importorskip("sqlalchemy")

@@ -140,8 +140,9 @@ def _reads_as_query(sql: str) -> bool:
     select = trees[0].find(exp.Select) if len(trees) == 1 and trees[0] is not None else None
     if select is None or not select.args.get("from_") or not select.expressions:
         return False
-    # "a player" reads as a column and its new name, "the guild" as a table and its.
+    # "a player" reads as a column and its new name, "the guild" as a table and its; but few write sentences in capitals.
     first = select.expressions[0]
-    if isinstance(first, exp.Alias) and not re.search(rf"\bAS\s+\W?{re.escape(first.alias)}", sql, re.IGNORECASE):
+    renamed = isinstance(first, exp.Alias) and not re.search(rf"\bAS\s+\W?{re.escape(first.alias)}", sql, re.IGNORECASE)
+    if renamed and not re.search(r"\bSELECT\b.*\bFROM\b", sql, re.DOTALL):
         return False
     return not any(table.alias and table.name.lower() in _ARTICLES for table in select.find_all(exp.Table))

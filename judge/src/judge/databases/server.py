@@ -198,6 +198,7 @@ def _engine(url: str, timeout: float) -> Engine:
 @contextmanager
 def transaction(url: str, timeout: float) -> Iterator[Connection]:
     """A connection of its own in a read-only transaction that ends in a rollback. Raises ServerLost."""
+    from sqlalchemy import make_url
     from sqlalchemy.exc import DBAPIError
 
     try:
@@ -209,6 +210,9 @@ def transaction(url: str, timeout: float) -> Iterator[Connection]:
             raise
         # PyMySQL's caching_sha2_password, MySQL 8's default, which without TLS encrypts the password by itself.
         raise ServerLost("the server's way to log in needs one more package: pip install 'pymysql[rsa]'") from None
+    except (TypeError, ValueError):  # PyMySQL takes them as keyword arguments; their values may be secret
+        names = ", ".join(make_url(url).query) or "none"
+        raise ServerLost(f"its driver doesn't take the parameters after the ? of the URL ({names})") from None
     try:
         for statement in _opening(connection, timeout):
             connection.exec_driver_sql(statement)
