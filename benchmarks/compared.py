@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,6 +56,7 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, default=DEFAULT)
     parser.add_argument("--rows", type=int, nargs="+", default=[1000], help="training rows; several for the curve")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no variant's file is left beside the recipe
     variants = {
         "curve": {f"{rows} rows": {"train_rows": rows} for rows in args.rows},
         "ablation": {
