@@ -12,7 +12,6 @@ their faults are reported. Rows come and go one by one, on all cores or on a Ray
 
 from __future__ import annotations
 
-import inspect
 import re
 import sqlite3
 import unicodedata
@@ -25,7 +24,7 @@ from typing import TextIO
 from scripts.clean_report import Report
 from scripts.loaders import Rows
 from scripts.parallel import mapped
-from scripts.recipe import Clean, Recipe, UserError, load_function, shown
+from scripts.recipe import Clean, Recipe, UserError, load_function, need_options, shown
 from scripts.runs import digest
 
 GRAM = 3  # letters; groups of three tell questions apart and survive another ending or another space
@@ -54,10 +53,7 @@ class Cleaner:
     def __init__(self, recipe: Recipe, settings: Clean, tests: Rows, key: str = "data.clean"):
         """`key` is where in the recipe the settings stand, for errors; UserError where `check` doesn't take them."""
         check = load_function(recipe, f"{key}.check", settings.check)
-        try:
-            inspect.signature(check).bind({}, **settings.options)
-        except TypeError as error:
-            raise UserError(f"{shown(recipe.path)}: {key}.options: {settings.check}: {error}") from None
+        need_options(recipe, f"{key}.options", settings.check, check, ({},), settings.options)
         self.check, self.settings = partial(check, **settings.options), settings
         self.report, self.index = Report(recipe, settings), Index()
         self.seen = Seen(load_function(recipe, f"{key}.alike", settings.alike) if settings.alike else same_text)

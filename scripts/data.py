@@ -26,7 +26,7 @@ from typing import TextIO
 import numpy
 
 from scripts.loaders import Rows, numbered, read_hub, read_table
-from scripts.recipe import Data, Recipe, UserError, load_function, load_recipe, run_main, shown
+from scripts.recipe import Data, Recipe, UserError, load_function, load_recipe, need_options, run_main, shown
 from scripts.runs import Step, digest, folder_digest, sha256, written_last
 
 SPARE = 50  # one row in so many is made besides, for cleaning to drop
@@ -113,14 +113,17 @@ class Splits:
         if data.rows:
             if not self.made:
                 make = load_function(recipe, "data.rows", data.rows)
-                self.made = make(seed=data.seed, train_rows=wanted(data), **data.options)
+                given = {"seed": data.seed, "train_rows": wanted(data), **data.options}
+                need_options(recipe, "data.options", data.rows, make, (), given)
+                self.made = make(**given)
             return numbered(f"{data.rows}: {split}", self.made[split])
         if data.files:
             return read_table(source_file(recipe, getattr(data.files, split)), data.encoding)
         if data.load:
             load = load_function(recipe, "data.load.by", data.load.by)
-            name = getattr(data.load, split)
-            return load(source_folder(recipe), split, name=name, encoding=data.encoding, **data.options)
+            given = {"name": getattr(data.load, split), "encoding": data.encoding, **data.options}
+            need_options(recipe, "data.options", data.load.by, load, ("", split), given)
+            return load(source_folder(recipe), split, **given)
         return read_hub(shown(recipe.path), data.hub, getattr(data.hub, split), recipe.folder)
 
 

@@ -10,6 +10,7 @@ of one task differ only in the lines that differ.
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import re
 import sys
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 ROOT = Path(__file__).resolve().parent.parent
 EMBEDDED = "embedded:"
@@ -118,7 +119,7 @@ class Data(Section):
     load: Load | None = None
     encoding: Annotated[str, AfterValidator(_known_encoding)] = "utf-8"
     columns: dict[str, str] = {}
-    options: dict[str, int | float | str | bool] = {}
+    options: Annotated[dict[str, int | float | str | bool], BeforeValidator(lambda given: given or {})] = {}
     clean: Clean | None = None
     describe: str | None = None
     card: Card | None = None
@@ -189,7 +190,7 @@ class Prompt(Section):
 
 
 class Train(Section):
-    """AutoTrain's own parameter names; the last five are the trainer's that AutoTrain has no flag for."""
+    """AutoTrain's own parameter names; the last six are the trainer's that AutoTrain has no flag for."""
 
     trainer: Literal["sft", "default"] = "sft"
     epochs: Whole = 1
@@ -353,8 +354,8 @@ def read_text(path: Path) -> str:
 
 
 def all_recipes() -> list[Path]:
-    """Every task's recipes; the files under `recipes/launch/` are for other programs."""
-    return sorted(path for path in (ROOT / "recipes").glob("*/*.yaml") if path.parent.name != "launch")
+    """Every task's recipes."""
+    return sorted((ROOT / "recipes").glob("*/*.yaml"))
 
 
 class _Loader(yaml.SafeLoader):
@@ -447,6 +448,14 @@ def load_function(recipe: Recipe, key: str, name: str) -> Callable:
         return getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"{shown(recipe.path)}: {key}: can't load {name!r}: {error}") from None
+
+
+def need_options(recipe: Recipe, key: str, name: str, function: Callable, args: tuple, options: dict) -> None:
+    """Raises UserError where `function`, which the recipe names as `name`, doesn't take the options at `key`."""
+    try:
+        inspect.signature(function).bind(*args, **options)
+    except TypeError as error:
+        raise UserError(f"{shown(recipe.path)}: {key}: {name}: {error}") from None
 
 
 def run_main(main: Callable[[], None]) -> None:

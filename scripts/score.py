@@ -28,6 +28,10 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, help="JSON lines with id, the template's columns and answer")
     args = parser.parse_args()
     recipe = load_recipe(args.recipe)
+    if args.rows and args.rows.name.isdigit():
+        args.rows = None  # `make lab ROWS=45000` says how many rows `make data` makes
+    if args.rows and not args.rows.is_file():
+        raise UserError(f"{shown(args.rows)}: no such file; ROWS= names JSON lines of yours")
     files = [args.rows] if args.rows else [recipe.file(name) for name in recipe.judge.also]
     if not files:
         print(

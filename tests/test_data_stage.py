@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from scripts import data
 from scripts.recipe import run_main
@@ -291,6 +292,19 @@ def test_test_rows_that_have_changed_stop_the_stage_and_keep_the_earlier_files(l
     assert "data.test_sha256" in err
     assert err.count("\n") == 1
     assert lab.made() == before
+
+
+def test_an_option_that_the_function_does_not_know_is_one_line(lab: Lab):
+    function = "recipes.ko_text2sql.rows:make"
+    recipe = yaml.safe_load(RECIPE.format(train="a", test="b", columns="{}"))
+    recipe["data"] = {"rows": function, "options": {"longst_answer": 85}}
+    lab.write("toy.yaml", yaml.safe_dump(recipe))
+    lab.monkeypatch.setattr(sys, "argv", ["data", "toy.yaml"])
+    with pytest.raises(SystemExit) as stop:
+        run_main(data.main)
+    said = lab.capsys.readouterr().err
+    assert (stop.value.code, said.count("\n")) == (2, 1)
+    assert f"toy.yaml: data.options: {function}: got an unexpected keyword argument 'longst_answer'" in said
 
 
 def test_as_a_command_it_exits_2_with_one_line_and_no_traceback(lab: Lab):

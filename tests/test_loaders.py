@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from scripts import data
-from scripts.recipe import run_main
+from scripts.recipe import load_recipe, run_main
 from tests.conftest import ROOT
 
 DOC = (ROOT / "recipes/ko_text2sql/data-sets.md").read_text(encoding="utf-8")
@@ -52,7 +52,8 @@ class Lab:
         """Exit code and standard error of the data stage on a recipe with these lines; cleaning is left out."""
         part = yaml.safe_load(lines) if isinstance(lines, str) else {"data": lines}
         part["data"].pop("clean", None)
-        self.write("toy.yaml", yaml.safe_dump({**REST, **part}, allow_unicode=True))
+        judge = REST["judge"] | part.get("judge", {})
+        self.write("toy.yaml", yaml.safe_dump({**REST, **part, "judge": judge}, allow_unicode=True))
         self.monkeypatch.setattr(sys, "argv", ["data", "toy.yaml"])
         code = 0
         try:
@@ -176,7 +177,32 @@ FILES: dict[str, Callable[[Lab], None]] = {
 
 # --- they load -----------------------------------------------------------------------------------------------------------
 def test_every_data_set_of_the_hand_out_is_tested() -> None:
-    assert {name for name, lines in SNIPPETS.items() if "hub:" not in lines} == set(FILES)
+    assert {name for name, lines in SNIPPETS.items() if "hub: null" in lines} == set(FILES)
+
+
+@pytest.mark.parametrize("name", SNIPPETS)
+@pytest.mark.parametrize(
+    ("base", "further"),
+    [
+        ("yi-ko-6b-qlora.yaml", {}),
+        ("smollm2-135m-cpu.yaml", {"rows": None, "train_rows": None, "test_sha256": None, "options": None}),
+    ],
+)
+def test_the_lines_of_the_hand_out_make_a_recipe_with_either_base(
+    tmp_path, name: str, base: str, further: dict
+) -> None:
+    part = yaml.safe_load(SNIPPETS[name])
+    data = {**further, **part.pop("data")}
+    if base != "yi-ko-6b-qlora.yaml" and "clean" in data:  # as the text says
+        data["clean"] = {"check": "recipes.ko_text2sql.cleaning:check"} | data["clean"]
+    text = {"extends": str(ROOT / "recipes/ko_text2sql" / base), "title": name, "data": data, **part}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(text, allow_unicode=True), encoding="utf-8")
+    recipe = load_recipe(tmp_path / "mine.yaml")
+    sources = (recipe.data.rows, recipe.data.files, recipe.data.hub, recipe.data.load)
+    assert sum(source is not None for source in sources) == 1
+    assert recipe.data.options == {} and recipe.data.train_rows is None
+    if recipe.data.hub and recipe.data.hub.path != "shangrilar/ko_text2sql":
+        assert recipe.data.hub.train.config is recipe.data.hub.test.config is None
 
 
 @pytest.mark.parametrize("name", FILES)

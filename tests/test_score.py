@@ -36,10 +36,24 @@ def test_without_rows_those_that_the_recipe_names(scored: list[Path], monkeypatc
     assert all("answer" in json.loads(line) for line in scored[0].read_text(encoding="utf-8").splitlines())
 
 
-def test_rows_that_are_given_are_scored_alone(scored: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["score", LAB, "--rows", "mine.jsonl"])
+def test_rows_that_are_given_are_scored_alone(
+    scored: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.jsonl").touch()
+    monkeypatch.setattr("sys.argv", ["score", LAB, "--rows", str(tmp_path / "mine.jsonl")])
     score.main()
-    assert scored == [Path("mine.jsonl")] and asked == [("base", "tuned")]
+    assert scored == [tmp_path / "mine.jsonl"] and asked == [("base", "tuned")]
+    monkeypatch.setattr("sys.argv", ["score", LAB, "--rows", str(tmp_path / "gone.jsonl")])
+    with pytest.raises(UserError, match=r"gone\.jsonl: no such file"):
+        score.main()
+
+
+def test_a_number_of_rows_is_for_make_data_and_not_a_file(
+    scored: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.argv", ["score", LAB, "--rows", "45000"])
+    score.main()
+    assert [path.name for path in scored] == ["cinema.jsonl"]
 
 
 def test_the_base_model_answers_the_recipes_further_rows_only_where_it_has_before(
