@@ -1,7 +1,7 @@
 """Formatting: texts a second of `make format`'s loop beside the plain pandas loop over the same rows, both in one run.
 
     make data RECIPE=recipes/ko_text2sql/data-45k.yaml
-    python benchmarks/formatting.py runs/ko_text2sql-data-45k/data/train.jsonl
+    python benchmarks/formatting.py runs/ko_text2sql/data-45k/data/train.jsonl
 
 The plain loop is the course's: the rows go into a frame, `iterrows()` gives each, its text is made with the recipe's own
 prompt and put into the frame with `.loc`, and the frame is written as CSV. It does what such a script does at its first
