@@ -44,7 +44,7 @@ def need(kind: str) -> None:
         "mariadb": (("mariadb-install-db", "mariadbd"), "mariadb-server", "pymysql"),
     }[kind]
     for module in ("sqlalchemy", driver):
-        pytest.importorskip(module, reason=f"needs {module}: pip install 'sllm-judge[databases]'")
+        pytest.importorskip(module, reason=f"needs {module}: pip install './judge[databases]'")
     missing = [name for name in programs if not found(name)]
     if missing:
         pytest.skip(f"needs {', '.join(missing)}: apt-get install {package}")

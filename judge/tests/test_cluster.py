@@ -34,7 +34,7 @@ def rows():
 @pytest.fixture(scope="module")
 def cluster():
     """The address of two raylets on this machine; RAY_ADDRESS itself is set by the tests."""
-    pytest.importorskip("ray", reason="needs Ray: pip install 'sllm-judge[ray]'")
+    pytest.importorskip("ray", reason="needs Ray: pip install './judge[ray]'")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
 
@@ -99,7 +99,7 @@ def test_the_data_sets_own_databases_are_judged_on_a_cluster_too(cluster, rows, 
 
 
 def test_an_address_where_no_cluster_is_gives_one_line(rows, monkeypatch):
-    pytest.importorskip("ray", reason="needs Ray: pip install 'sllm-judge[ray]'")
+    pytest.importorskip("ray", reason="needs Ray: pip install './judge[ray]'")
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(UserError, match="no Ray cluster can be used there") as refused:
         execution_verdicts(rows, instances=1)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
 
 VARIABLE = "JUDGE_DATABASE_URL"
-_INSTALL = "pip install 'sllm-judge[databases]'"
+_INSTALL = "pip install './judge[databases]'"
 _DRIVERS = {
     "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg", "mysql": "mysql+pymysql",
     "mariadb": "mariadb+pymysql", "sqlite": "sqlite",

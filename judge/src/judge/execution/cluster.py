@@ -82,7 +82,7 @@ def _connect() -> tuple[Any, bool]:
         import ray
     except ImportError:
         raise UserError(
-            "RAY_ADDRESS is set, but Ray is not installed: pip install 'sllm-judge[ray]', or unset RAY_ADDRESS"
+            "RAY_ADDRESS is set, but Ray is not installed: pip install './judge[ray]', or unset RAY_ADDRESS"
         ) from None
     if ray.is_initialized():
         return ray, False
