@@ -109,7 +109,7 @@ def test_an_address_where_no_cluster_is_gives_one_line(rows, monkeypatch):
 def test_without_ray_the_variable_gives_one_line_that_says_what_to_install(rows, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match=r"sllm-judge\[ray\]"):
+    with pytest.raises(UserError, match=r"pip install '\./judge\[ray\]'"):
         execution_verdicts(rows, instances=1)
 
 
