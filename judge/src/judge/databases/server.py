@@ -211,7 +211,9 @@ def transaction(url: str, timeout: float) -> Iterator[Connection]:
         # PyMySQL's caching_sha2_password, MySQL 8's default, which without TLS encrypts the password by itself.
         raise ServerLost("the server's way to log in needs one more package: pip install 'pymysql[rsa]'") from None
     except (TypeError, ValueError):  # PyMySQL takes them as keyword arguments; their values may be secret
-        names = ", ".join(make_url(url).query) or "none"
+        names = ", ".join(make_url(url).query)
+        if not names:
+            raise
         raise ServerLost(f"its driver doesn't take the parameters after the ? of the URL ({names})") from None
     try:
         for statement in _opening(connection, timeout):
