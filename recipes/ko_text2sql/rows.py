@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, repeat, tee
 from pathlib import Path
 from random import Random
@@ -19,6 +19,7 @@ import sqlglot
 from judge.hardness import hardness
 from sqlglot import exp
 
+from recipes.ko_text2sql.compose import composed_rows
 from recipes.ko_text2sql.disguise import disguise
 from recipes.ko_text2sql.domains import HERE, ddl, load_domains, tables_of
 from recipes.ko_text2sql.focus import focus
@@ -44,8 +45,8 @@ SQLITE_TYPES = [
 def make(
     seed: int = 0, train_rows: int | None = None, hand_written: bool = True, rename_share: float = 0.3,
     keep_columns: float = 0.5, distractor_share: float = 0.3, longest_answer: int | None = None,
-    answerable_only: bool = False, disguise_share: float = 0.0, shapes: bool = False, sqlite_share: float = 0.0,
-    paraphrases: bool = True, shuffle_share: float = 0.15,
+    answerable_only: bool = False, disguise_share: float = 0.0, shapes: bool = False, composed: int = 0,
+    questions: Sequence[str] = ("questions",), sqlite_share: float = 0.0, paraphrases: bool = True, shuffle_share: float = 0.15,
     hold_out_patterns: float = 0.0, hold_out_families: float = 0.0, hold_out_domains: str = "",
     folder: str | Path = HERE,
 ) -> dict[str, list[dict]]:  # fmt: skip
@@ -60,6 +61,8 @@ def make(
         would teach a model to make things up.
     disguise_share: share of the training rows that get `names`, other names which the short prompt puts on last.
     shapes: ask the domains that have questions of their own also what any domain can be asked.
+    composed: so many questions a table put together from parts (compose.py), as further patterns beside the hand-written.
+    questions: the folders whose files are the hand-written rows, one file a domain.
     sqlite_share: share of the training rows with SQLite's DDL and SQL; these have `dialect: sqlite`.
     paraphrases: generated questions may be said otherwise as a whole (grammar/paraphrases.yaml).
     shuffle_share: share of the tables shown whose columns stand in another order.
@@ -73,7 +76,11 @@ def make(
     domains = load_domains(folder)
     test = [_test_row(domains[TEST_DOMAIN], row) for row in read(folder / "test_rows.jsonl")]
     patterns, held = hold_out(
-        hand_written_patterns(folder, shapes), seed, hold_out_patterns, hold_out_families, hold_out_domains
+        hand_written_patterns(folder, shapes, composed, questions),
+        seed,
+        hold_out_patterns,
+        hold_out_families,
+        hold_out_domains,
     )
     if longest_answer:
         patterns = [
@@ -169,17 +176,25 @@ def read(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def hand_written_patterns(folder: Path = HERE, shapes: bool = False) -> list[Pattern]:
+def hand_written_patterns(
+    folder: Path = HERE, shapes: bool = False, composed: int = 0, questions: Sequence[str] = ("questions",)
+) -> list[Pattern]:
     """The hand-written training rows as patterns, in the order of the domains and of their files.
 
-    A domain without any has the rows of shapes.py instead; with `shapes` all domains have those besides.
+    A domain without any has the rows of shapes.py instead; with `shapes` all domains have those besides. `composed`: so
+    many rows a table of compose.py besides.
     """
+    for files in [questions] if isinstance(questions, str) else questions:
+        if isinstance(questions, str) or (files != "questions" and not (folder / files).is_dir()):
+            raise ValueError(f"data.options.questions: {files!r}: a list of folders in {folder.name}/ is wanted")
     patterns = []
     for name, domain in load_domains(folder).items():
         if name == TEST_DOMAIN:
             continue
-        rows = read(folder / "questions" / f"{name}.jsonl")
-        patterns += [lift(row, domain) for row in rows + (shape_rows(domain) if shapes or not rows else [])]
+        rows = [row for files in questions for row in read(folder / files / f"{name}.jsonl")]
+        rows += shape_rows(domain) if shapes or not rows else []
+        rows += composed_rows(domain, composed) if composed else []
+        patterns += [lift(row, domain) for row in rows]
     return patterns
 
 

@@ -21,7 +21,7 @@ from recipes.ko_text2sql import korean
 from recipes.ko_text2sql.paraphrase import DOUBLED, marked
 
 SHAPES = Path(__file__).parent / "grammar" / "shapes.yaml"
-_PLACE = re.compile(r"\{(\w+)\}")
+PLACE = re.compile(r"\{(\w+)\}")
 NO_MEASURE = ("year", "level", "number")  # kinds of numbers of which no mean or sum is asked
 MOST = 6  # rows a shape and table; the generator makes more of each
 
@@ -40,11 +40,11 @@ def shape_rows(domain: dict) -> list[dict]:
             bound = list(_bindings(domain, list(shape["bind"].items()), table, dice))
             for nth, binding in enumerate(dice.sample(bound, min(MOST, len(bound))), 1):
                 which = dice.randrange(len(shape["ask"]))
-                question = marked(_PLACE.sub(lambda place, b=binding: b[place[1]][0], shape["ask"][which]), [])
+                question = marked(PLACE.sub(lambda place, b=binding: b[place[1]][0], shape["ask"][which]), [])
                 rows.append({
                     "id": f"{domain['name']}-s{number}-{table}-{nth}",
                     "question": question,
-                    "answer": _PLACE.sub(lambda place, b=binding: b[place[1]][1], shape["sql"]),
+                    "answer": PLACE.sub(lambda place, b=binding: b[place[1]][1], shape["sql"]),
                     "shape": f"s{number}-{which + 1}",
                 })  # fmt: skip
     seen: set[str] = set()
@@ -63,13 +63,13 @@ def _bindings(domain: dict, wanted: list[tuple[str, str]], first: str, dice: Ran
             yield binding
             return
         letter, what = wanted[at]
-        for thing, named in _candidates(domain, letter, what, first, meant, dice):
+        for thing, named in candidates(domain, letter, what, first, meant, dice):
             yield from bind(at + 1, meant | {letter: thing}, binding | named)
 
     yield from bind(0, {}, {})
 
 
-def _candidates(
+def candidates(
     domain: dict, letter: str, what: str, first: str, meant: dict[str, tuple], dice: Random
 ) -> Iterator[tuple[tuple, Binding]]:
     tables = domain["tables"]
@@ -114,14 +114,19 @@ def _columns(
             continue
         if kind == "number" and about.get("kind") in NO_MEASURE:
             continue
-        adjectives = shapes()["high_low"]
-        high, low = adjectives.get(about.get("kind"), adjectives["other"])
-        # 상품 상품명 and 학과 과 이름 would be said by nobody
-        words = "|".join(sorted(tables[table]["korean"], key=len, reverse=True))
-        short = [re.sub(rf"^(?:{words}) ", "", name) for name in about["korean"]]
-        names = [name for name in short if not re.search(words, name)]
-        named = {letter: (dice.choice(names or short), column)}
-        yield (table, column), named | {f"{letter}_high": (high, ""), f"{letter}_low": (low, "")}
+        yield (table, column), column_named(tables[table], letter, column, dice)
+
+
+def column_named(table: dict, letter: str, column: str, dice: Random) -> Binding:
+    """A column by one of its names, with the adjectives that go with its kind."""
+    about = table["columns"][column]
+    adjectives = shapes()["high_low"]
+    high, low = adjectives.get(about.get("kind"), adjectives["other"])
+    # 상품 상품명 and 학과 과 이름 would be said by nobody
+    words = "|".join(sorted(table["korean"], key=len, reverse=True))
+    short = [re.sub(rf"^(?:{words}) ", "", name) for name in about["korean"]]
+    names = [name for name in short if not re.search(words, name)]
+    return {letter: (dice.choice(names or short), column), f"{letter}_high": (high, ""), f"{letter}_low": (low, "")}
 
 
 def _literals(
