@@ -119,10 +119,9 @@ def test_a_new_domain_is_asked_too(folder) -> None:  # noqa: F811
 
 
 def test_further_folders_of_questions_are_named_in_the_recipe() -> None:
-    more = hand_written_patterns(questions=["questions", "questions/more"])
+    more = hand_written_patterns(questions="questions, questions/more")
     ids = [pattern.row["id"] for pattern in more]
     assert len(ids) == len(set(ids)) == 2785
-    with pytest.raises(ValueError, match=r"data.options.questions: 'questions/mroe': a list of folders"):
-        hand_written_patterns(questions=["questions/mroe"])
-    with pytest.raises(ValueError, match=r"data.options.questions: 'questions'"):
-        hand_written_patterns(questions="questions")
+    for wrong, named in (("questions/mroe", "questions/mroe"), ("questions,", "")):
+        with pytest.raises(ValueError, match=f"data.options.questions: no folder '{named}' in ko_text2sql/"):
+            hand_written_patterns(questions=wrong)

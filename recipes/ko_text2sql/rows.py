@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice, repeat, tee
 from pathlib import Path
 from random import Random
@@ -46,7 +46,7 @@ def make(
     seed: int = 0, train_rows: int | None = None, hand_written: bool = True, rename_share: float = 0.3,
     keep_columns: float = 0.5, distractor_share: float = 0.3, longest_answer: int | None = None,
     answerable_only: bool = False, disguise_share: float = 0.0, shapes: bool = False, composed: int = 0,
-    questions: Sequence[str] = ("questions",), sqlite_share: float = 0.0, paraphrases: bool = True, shuffle_share: float = 0.15,
+    questions: str = "questions", sqlite_share: float = 0.0, paraphrases: bool = True, shuffle_share: float = 0.15,
     hold_out_patterns: float = 0.0, hold_out_families: float = 0.0, hold_out_domains: str = "",
     folder: str | Path = HERE,
 ) -> dict[str, list[dict]]:  # fmt: skip
@@ -62,7 +62,7 @@ def make(
     disguise_share: share of the training rows that get `names`, other names which the short prompt puts on last.
     shapes: ask the domains that have questions of their own also what any domain can be asked.
     composed: so many questions a table put together from parts (compose.py), as further patterns beside the hand-written.
-    questions: the folders whose files are the hand-written rows, one file a domain.
+    questions: the folders of the hand-written rows, by commas; in each a file a domain.
     sqlite_share: share of the training rows with SQLite's DDL and SQL; these have `dialect: sqlite`.
     paraphrases: generated questions may be said otherwise as a whole (grammar/paraphrases.yaml).
     shuffle_share: share of the tables shown whose columns stand in another order.
@@ -177,21 +177,22 @@ def read(path: Path) -> list[dict]:
 
 
 def hand_written_patterns(
-    folder: Path = HERE, shapes: bool = False, composed: int = 0, questions: Sequence[str] = ("questions",)
+    folder: Path = HERE, shapes: bool = False, composed: int = 0, questions: str = "questions"
 ) -> list[Pattern]:
     """The hand-written training rows as patterns, in the order of the domains and of their files.
 
     A domain without any has the rows of shapes.py instead; with `shapes` all domains have those besides. `composed`: so
     many rows a table of compose.py besides.
     """
-    for files in [questions] if isinstance(questions, str) else questions:
-        if isinstance(questions, str) or (files != "questions" and not (folder / files).is_dir()):
-            raise ValueError(f"data.options.questions: {files!r}: a list of folders in {folder.name}/ is wanted")
+    folders = [part.strip() for part in questions.split(",")]
+    for files in folders:
+        if files != "questions" and not (files and (folder / files).is_dir()):
+            raise ValueError(f"data.options.questions: no folder {files!r} in {folder.name}/")
     patterns = []
     for name, domain in load_domains(folder).items():
         if name == TEST_DOMAIN:
             continue
-        rows = [row for files in questions for row in read(folder / files / f"{name}.jsonl")]
+        rows = [row for files in folders for row in read(folder / files / f"{name}.jsonl")]
         rows += shape_rows(domain) if shapes or not rows else []
         rows += composed_rows(domain, composed) if composed else []
         patterns += [lift(row, domain) for row in rows]
