@@ -24,6 +24,7 @@ from recipes.ko_text2sql.shapes import PLACE, Binding, candidates, column_named
 
 PARTS = Path(__file__).parent / "grammar" / "parts.yaml"
 PREDICATE = re.compile(r"\[(\w+)\]")
+NEAR = re.compile(r"(?:가장|제일|1위|최신|<과>).*<T>")  # would be taken to describe the first condition's noun
 CONDITIONS = ((0, 0.2), (1, 0.5), (2, 0.3))  # how many conditions, and how often
 EITHER = 0.12  # of the questions with two conditions on the table's own columns that mean either of them
 TOTALS = ("amount", "price", "count", "duration")  # kinds of numbers that can be added up
@@ -64,6 +65,7 @@ def _composed(domain: dict, table: str, dice: Random) -> dict | None:
     conditions = [_drawn(parts()["conditions"], dice) for _ in range(number)]
     if any(condition.get("alone") for condition in conditions) and number > 1:
         return None
+    conditions.sort(key=_elsewhere, reverse=True)  # what is the table's own stands next to its name
     meant: dict[str, tuple] = {"t": (table,)}
     bound = []
     for part in (ask, *conditions):
@@ -79,7 +81,7 @@ def _composed(domain: dict, table: str, dice: Random) -> dict | None:
     said = _described(domain["tables"][table]["korean"][0], conditions, bound[1:], "or" if either else "and", dice)
     if said is None:
         return None
-    way = dice.randrange(len(ask["say"]))
+    way = dice.choice([at for at, text in enumerate(ask["say"]) if not (conditions and NEAR.search(text))])
     question = marked(_filled(ask["say"][way], bound[0], 0).replace("<T>", said), [])
     answer = _query(table, ask, conditions, bound, " OR " if either else " AND ")
     shape = "+".join(str(_number(part)) for part in (ask, *conditions)) + ("e" if either else "") + f"-{way}"
@@ -135,7 +137,7 @@ def _choices(
         for column, about in tables[table]["columns"].items():
             fits = {
                 "numeric": about["role"] == "number" and about.get("kind") != "year",
-                "total": about["role"] == "number" and about.get("kind") in TOTALS,
+                "total": about["role"] == "number" and about.get("kind") in TOTALS and about.get("unit") != "번",
                 "flag": about["role"] == "flag",
             }[kind]
             if fits and (table, column) not in meant.values() and about.get("korean"):
@@ -192,23 +194,26 @@ def _flag_said(letter: str, names: list[str]) -> Binding:
 
 
 def _described(noun: str, conditions: list[dict], bound: list[Binding], joined: str, dice: Random) -> str | None:
-    """A table's name with its conditions before it; None where one that must stand right before it can't."""
-    said = noun
-    for place, (condition, binding) in enumerate(zip(conditions, bound, strict=True)):
+    """A table's name with its conditions before it, in their order; None where two can't be joined."""
+    said = []
+    for at, (condition, binding) in enumerate(zip(conditions, bound, strict=True)):
         ways = [_filled(way, binding, 0) for way in condition["say"]]
-        # the first drawn stands nearest to the noun
-        form = "of" if place == 0 or not any(PREDICATE.search(way) for way in ways) else joined
-        if form == "or" or (form == "and" and dice.random() < 0.7):
+        last = at == len(conditions) - 1
+        # another condition before 서울 지점의 would be taken for the branch's, so only predicates are joined to others
+        if not last or (len(conditions) > 1 and _elsewhere(condition)):
             ways = [way for way in ways if PREDICATE.search(way)]
-        elif form == "and":
-            form = "of"  # 서울에 사는 30세 이상인 고객
         if not ways:
             return None
-        way = dice.choice(ways)
-        said = (
-            PREDICATE.sub(lambda word, form=form: dice.choice(parts()["predicates"][word[1]][form]), way) + f" {said}"
+        form = "of" if last else joined
+        said.append(
+            PREDICATE.sub(lambda word, form=form: dice.choice(parts()["predicates"][word[1]][form]), dice.choice(ways))
         )
-    return said
+    return " ".join([*said, noun])
+
+
+def _elsewhere(condition: dict) -> bool:
+    """Whether a condition speaks of another table."""
+    return "join" in condition or "(SELECT" in condition["sql"]
 
 
 def _filled(text: str, binding: Binding, side: int) -> str:
