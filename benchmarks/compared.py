@@ -119,8 +119,12 @@ def draw(command: str, results: list[dict]) -> None:
         ends = [
             [abs(100 * score["ci95"][end] - rate) for score, rate in zip(scores, rates, strict=True)] for end in (0, 1)
         ]
-        places = [result["rows"] if command == "curve" else result["variant"] for result in results]
-        axes.errorbar(places, rates, yerr=ends, marker="o", capsize=3, label=f"{rows} ({scores[0]['n']})",
+        label = f"{rows} ({scores[0]['n']})"
+        # what was held out has one variant and several files: each has a place of its own
+        places = {"curve": [result["rows"] for result in results], "held-out": [label]}.get(
+            command, [result["variant"] for result in results]
+        )
+        axes.errorbar(places, rates, yerr=ends, marker="o", capsize=3, label=label,
                       linestyle="-" if command == "curve" else "none")  # fmt: skip
     if command == "curve":
         axes.set_xscale("log")
@@ -131,7 +135,10 @@ def draw(command: str, results: list[dict]) -> None:
         axes.tick_params(axis="x", rotation=20)
     axes.set_ylim(bottom=0)
     axes.set_ylabel("execution accuracy, %, with 95 % intervals")
-    axes.legend()
+    if command == "held-out":
+        axes.margins(x=0.3)
+    else:
+        axes.legend()
     figure.tight_layout()
     figure.savefig(OUT / f"{command}.png", dpi=120)
     print(shown(OUT / f"{command}.png"))
