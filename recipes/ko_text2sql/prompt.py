@@ -17,7 +17,7 @@ DEFAULT = HERE / "smollm2-135m-cpu.yaml"
 def prepare(row: dict) -> dict:
     """A row as the short prompt shows it: the question as its English gloss, and of the schema what that speaks of.
 
-    A small English base model reads Korean as bytes, about three tokens a syllable, and knows none of it. The gloss
+    A small English base model reads Korean as bytes, two to three tokens a syllable, and knows none of it. The gloss
     is a dictionary's, word by word, aligned to the names in the schema; what is no word (a name, a value, a number)
     stays as it is. A question of which no word remains is left alone. The answer is written in shorthand, without the
     joins that foreign keys imply. A training row's `names` are put on last.
