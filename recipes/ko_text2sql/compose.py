@@ -135,19 +135,13 @@ def _choices(
     elif kind in ("numeric", "total", "flag"):
         table = meant[of][0]
         for column, about in tables[table]["columns"].items():
-            fits = {
-                "numeric": about["role"] == "number" and about.get("kind") != "year",
-                "total": about["role"] == "number" and about.get("kind") in TOTALS and about.get("unit") != "번",
-                "flag": about["role"] == "flag",
-            }[kind]
-            if fits and (table, column) not in meant.values() and about.get("korean"):
+            if _fits(about, kind) and (table, column) not in meant.values() and about.get("korean"):
                 named = column_named(tables[table], letter, column, dice)
                 yield (table, column), named | (_flag_said(letter, about["korean"]) if kind == "flag" else {})
     elif kind in ("start", "end", "part"):
         table, column = meant[of]
-        for value in dice.sample(
-            texts := sorted(set(map(str, tables[table]["columns"][column]["values"]))), len(texts)
-        )[:2]:
+        texts = sorted({str(value) for value in tables[table]["columns"][column]["values"]})
+        for value in dice.sample(texts, len(texts))[:2]:
             piece = {"start": value[:1], "end": value[-1:], "part": value[-2:]}[kind].strip()
             written = {"start": f"'{piece}%'", "end": f"'%{piece}'", "part": f"'%{piece}%'"}[kind]
             if re.fullmatch(r"[\w가-힣]+", piece) and not piece.isdigit():
@@ -166,6 +160,14 @@ def _choices(
             yield (day.isoformat(),), {letter: (f"{day.year}년 {day.month}월 {day.day}일", f"'{day}'")}
     else:
         yield from candidates(domain, letter, what, meant["t"][0], meant, dice)
+
+
+def _fits(about: dict, kind: str) -> bool:
+    if kind == "flag":
+        return about["role"] == "flag"
+    if kind == "total":  # a shirt's number (번) is no quantity
+        return about["role"] == "number" and about.get("kind") in TOTALS and about.get("unit") != "번"
+    return about["role"] == "number" and about.get("kind") != "year"
 
 
 def _children(tables: dict, letter: str, table: str, meant: dict[str, tuple]) -> Iterator[tuple[tuple, Binding]]:
