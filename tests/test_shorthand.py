@@ -44,6 +44,18 @@ PAIRS = [
         "(SELECT player_id FROM goals WHERE minute < 45)",
         "SELECT name FROM players WHERE teams.city = '부산' AND NOT EXISTS (SELECT goals WHERE minute < 45)",
     ),
+    (  # a reference that is empty is said of the table it would refer to
+        "SELECT name FROM players WHERE team_id IS NULL AND age > 30",
+        "SELECT name FROM players WHERE teams IS NULL AND age > 30",
+    ),
+    (
+        "SELECT COUNT(*) FROM players WHERE team_id IS NOT NULL",
+        "SELECT COUNT(*) FROM players WHERE teams IS NOT NULL",
+    ),
+    (  # of two keys to one table the second is named
+        "SELECT COUNT(*) FROM goals WHERE player_id IS NOT NULL AND assisted_by IS NULL",
+        "SELECT COUNT(*) FROM goals WHERE players IS NOT NULL AND assisted_by IS NULL",
+    ),
     (  # players link the two
         "SELECT COUNT(*) FROM goals JOIN players ON goals.player_id = players.player_id JOIN teams ON "
         "players.team_id = teams.team_id WHERE teams.name = '호랑이'",

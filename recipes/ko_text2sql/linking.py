@@ -110,6 +110,7 @@ KINDS = canonical(
     " format mode sort brand region city district department major material color language country media board rarity difficulty"
 )
 STATES = canonical("status state stage condition")
+TOTALS = canonical("total sum")
 NO_NUMBER = canonical("name title id date status type category genre city region district country")
 
 
@@ -168,6 +169,8 @@ def _fit(glosses: tuple[str, ...], name: frozenset[str], table: frozenset[str] |
             likeness = 2.6
         if likeness >= (2.5 if verb else 1.0):
             found = max(found, likeness + (1.5 if table is None and likeness == 3.0 else 0.0) - min(0.12 * rank, 0.8))
+        if rank == 0 and likeness == 3.0 and table is not None and wanted - NOISE:
+            found += 0.5  # a nickname is one before it is the name of a table nearby
     return found
 
 
@@ -287,6 +290,10 @@ def _show(item: Item, schema: Schema, near: dict[str, float], open_column: str) 
             return item.text.split(" "), "", ""
         if item.kind == "literal" and REQUEST_RE.search(item.text):
             return [], "", ""
+        known = _noun(item.text[1:-1]) if item.kind == "quoted" and not column_open else None
+        if known and known.kind == "value":  # '배송중' is a status, quoted or not
+            _, name, table = _link(known, schema, near)
+            return [*([name] if table else []), item.text], name if table else "", ""
         house = _house(item.text, schema) if item.kind in ("literal", "name") else ""
         return [item.text, *([house] if house else [])], "", house
     glosses = item.entry.glosses
@@ -320,7 +327,8 @@ def _show(item: Item, schema: Schema, near: dict[str, float], open_column: str) 
         )
         return [next(fits, glosses[0]).split(" ")[0], name], column, ""
     head = _head(item.entry, schema) if column else ""
-    return [*([head] if head else []), name], column, table or name
+    summed = column and item.entry.korean in ("총액", "총금액", "총 금액") and not canonical(column) & TOTALS
+    return [*([head] if head else []), *(["SUM"] if summed else []), name], column, table or name
 
 
 @lru_cache(maxsize=4096)
@@ -569,7 +577,7 @@ def hint(question: str, context: str) -> str:
     last_table = ""
     used = set(mentioned)
     open_column = ""  # a column that was named and no value has followed yet
-    dated = paired = False
+    dated = paired = kind_named = False
     own_table = ""  # the table that the last item named
     for index, item in enumerate(items):
         if paired:
@@ -579,7 +587,8 @@ def hint(question: str, context: str) -> str:
         shown, column, table = _show(item, schema, near, open_column)
         own = table if table and not column else ""
         if index + 1 < len(items):
-            pair = _pair(item, items[index + 1], schema, near | ({own: 1.6} if own else {}))
+            beside = question[item.end : items[index + 1].start].strip() in ("", "의")  # 건수랑 총액 are two things
+            pair = _pair(item, items[index + 1], schema, near | ({own: 1.6} if own else {})) if beside else ""
             if pair:
                 shown, column, paired = ([own] if own else []) + [pair], pair, True
         kind_of = _kind_column(question, items, index, schema, near, bool(own or (column and item.kind == "noun")))
@@ -588,18 +597,32 @@ def hint(question: str, context: str) -> str:
         elif item.kind in ("noun", "value") and not column and not own:
             part = _whole_name(question, items, index)
             shown = [part] if part else shown
+        elif (
+            item.entry
+            and item.entry.korean in ("이름", "이름만")
+            and kind_named
+            and question[items[index - 1].end : item.start] == " "
+        ):
+            shown, column = [], ""  # 결제 수단 이름: the kind itself
+        kind_named = bool(column and canonical(column) & KINDS and not own)
         if words[-1:] == ["than"] and shown and shown[0] in THAN:
             words[-1] = THAN[shown.pop(0)]
         # Said just before: 가격이 가장 비싼, 상태가 완료인, 서울에 사는
-        if item.kind in ("adjective", "value", "optional", "verb") and column in words[-3:]:
+        if item.kind in ("adjective", "value", "quoted", "optional", "verb") and column in words[-3:]:
             shown = [word for word in shown if word != column]
         elif item.kind == "number" and len(shown) == 2 and shown[0] in words[-3:]:
             shown = shown[1:]  # 1만 원~3만 원
         if shown in (["from"], ["to"]) and items[index - 1].kind not in ("number", "date"):
             # 많은 팀부터 is an order
             shown = ["order"] if shown == ["from"] and {"high", "low", "early", "late"} & set(words[-3:]) else []
-        if shown == ["or"] and items[index - 1].text.startswith("몇"):
+        if shown == ["or"] and "몇" in items[index - 1].text:
             shown = []  # 몇 개나
+        if (
+            shown == ["no null"]
+            and items[index - 1].kind == "number"
+            and question[items[index - 1].end : item.start].strip() == "도"
+        ):
+            shown = ["<"]  # 3천 원도 없는
         following = items[index + 1] if index + 1 < len(items) else None
         if (
             item.kind == "value"
@@ -619,7 +642,10 @@ def hint(question: str, context: str) -> str:
         dated = dated or bool(canonical(column) & DATED)
         owners = [of for name, _, of, _ in schema.columns if name == column]
         used |= set(owners) if len(owners) == 1 else set()
-        open_column = column or (open_column if item.entry is not None else "")
+        if item.kind in ("value", "quoted") and shown[-1:] == [item.text]:
+            open_column = ""  # 마법사이면서 50레벨: the 50 is not of the job
+        else:
+            open_column = column or (open_column if item.entry is not None else "")
         last_table = own or last_table
     if not dated and any(item.kind == "date" for item in items):
         dates = {

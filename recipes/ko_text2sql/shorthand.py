@@ -7,7 +7,8 @@
 
 Foreign keys say how tables are joined, so a model need not: a bare column is the FROM table's own, and naming a column
 of another table joins that table. A table may be named like a column, as PostgreSQL has it, for its rows: `COUNT(orders)`
-joins orders and counts, `orders IS NULL` is where there is no row of orders, `orders IS NOT NULL` where there is one. It
+joins orders and counts, `orders IS NULL` is where there is no row of orders, `orders IS NOT NULL` where there is one,
+and `brands IS NULL` where a row refers to none. It
 is the idea of intermediate representations such as NatSQL (Gan et al. 2021, arXiv 2109.05153), kept so small that a
 shorthand still reads as SQL. What the rules can't give back stays as it was written: outer joins, self joins, aliases,
 joins on anything but a foreign key.
@@ -37,7 +38,7 @@ def shorten(query: str, context: str) -> str:
         tree = sqlglot.parse_one(query, read=DIALECT)
     except SqlglotError:
         return query
-    if not tables or not tree.find(exp.Join, exp.In):
+    if not tables or not tree.find(exp.Join, exp.In, exp.Is):
         return query
     # The most first; some queries can be given back only with their subqueries or counts as they are.
     for by_rows in (True, False):
@@ -47,6 +48,8 @@ def shorten(query: str, context: str) -> str:
             _shorten(select, tables, by_rows)
         for select in reversed(selects) if by_rows else ():
             _shorten_members(select, tables)
+        for select in selects if by_rows else ():
+            _shorten_nullness(select, tables)
         short = _text(shorter)
         if shorter != tree and exact_match(query, expand(short, context), DIALECT)[0] == "yes":
             return short
@@ -107,6 +110,25 @@ def _shorten_members(select: exp.Select, tables: tuple[Table, ...]) -> None:
         else:
             test, none = exp.column(table).is_(exp.null()), not none
         (node.parent if isinstance(node.parent, exp.Not) else node).replace(exp.not_(test) if none else test)
+
+
+def _shorten_nullness(select: exp.Select, tables: tuple[Table, ...]) -> None:
+    """`a foreign key to t IS NULL` as `t IS NULL`, which is how people say it."""
+    sources = {source.alias_or_name: source.name for source in _sources(select)}
+    columns = {column for _, own, _ in tables for column in own}
+    for test in [found for found in select.find_all(exp.Is) if found.find_ancestor(exp.Select) is select]:
+        key = test.this
+        if not isinstance(key, exp.Column) or not isinstance(test.expression, exp.Null):
+            continue
+        own = key.table or (next(iter(sources)) if len(sources) == 1 else "")
+        for table, link in _links(tables).get(own, {}).items() if sources.get(own) == own else ():
+            if (
+                _refers(own, key.name, table, tables)
+                and _side(link, own) == key.name
+                and table not in {*columns, *sources}
+            ):
+                key.replace(exp.column(table))
+                break
 
 
 def _keys_of(table: str, column: str, conditions: dict[str, exp.Expression]) -> exp.Select:
@@ -252,6 +274,9 @@ def _written_out(
     if not source:
         return None
     key = exp.column(_side(links[source], source), source if source != sources[0] else None)
+    if isinstance(test, exp.Is) and _refers(source, key.name, table, tables):
+        test.this.replace(key)  # a row that refers to none: its own column is NULL
+        return key
     given = test.this.args if isinstance(test, exp.Exists) else {}
     conditions = {part: given[part] for part in ("where", "having") if given.get(part)}
     inner = _keys_of(table, _side(links[source], table), conditions)
@@ -265,6 +290,11 @@ def _written_out(
     some = negated != isinstance(test, exp.Exists)
     (test.parent if negated else test).replace(member if some else exp.Not(this=member))
     return key
+
+
+def _refers(source: str, column: str, target: str, tables: tuple[Table, ...]) -> bool:
+    """Whether `column` of `source` is a foreign key to `target`."""
+    return any(name == source and (column, target) in keys for name, _, keys in tables)
 
 
 def _sources(select: exp.Select) -> list[exp.Expression]:
