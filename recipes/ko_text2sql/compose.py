@@ -187,12 +187,9 @@ def _children(tables: dict, letter: str, table: str, meant: dict[str, tuple]) ->
 def _flag_said(letter: str, names: list[str]) -> Binding:
     """A flag as a condition: 단종 여부 as 단종인 and 단종이 아닌, 지붕 유무 as 지붕이 있는 and 지붕이 없는."""
     thing = re.sub(r" ?(?:여부|유무)$", "", names[0])
-    yes, no = ("있다", "없다") if names[0].endswith("유무") else ("이다", "아니다")
-    marks = "<이> " if yes == "있다" else ""
-    return {
-        f"{letter}_yes": (f"{thing}{marks}[{yes}]", ""), f"{letter}_no": (f"{thing}<이> [{no}]", ""),
-        f"{letter}_is": (f"{thing}{marks}[{yes}]", ""), f"{letter}_not": (f"{thing}{'<이>' if marks else ''} [{no}]", ""),
-    }  # fmt: skip
+    if names[0].endswith("유무"):
+        return {f"{letter}_yes": (f"{thing}<이> [있다]", ""), f"{letter}_no": (f"{thing}<이> [없다]", "")}
+    return {f"{letter}_yes": (f"{thing}[이다]", ""), f"{letter}_no": (f"{thing}<이> [아니다]", "")}
 
 
 def _described(noun: str, conditions: list[dict], bound: list[Binding], joined: str, dice: Random) -> str | None:
