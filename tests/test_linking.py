@@ -419,7 +419,7 @@ def test_players_and_operators_words_ranges_and_slips_are_glossed(question: str,
     assert hint(question, ARENA) == expected
 
 
-SHOP = ddl(load_domains()["shop"], list(load_domains()["shop"]["tables"]))
+MALL = ddl(load_domains()["shop"], list(load_domains()["shop"]["tables"]))
 CLAN = """
 CREATE TABLE clans (clan_id INT PRIMARY KEY, clan_name VARCHAR(9));
 CREATE TABLE heroes (hero_id INT PRIMARY KEY, nickname VARCHAR(9), job VARCHAR(9), level INT, membership VARCHAR(9),
@@ -430,20 +430,20 @@ CREATE TABLE heroes (hero_id INT PRIMARY KEY, nickname VARCHAR(9), job VARCHAR(9
 @pytest.mark.parametrize(
     ("question", "schema", "expected"),
     [
-        ("결제 수단별 건수랑 총액", SHOP, "payment_method per COUNT total_amount"),
+        ("결제 수단별 건수랑 총액", MALL, "payment_method per COUNT total_amount"),
         ("총액", "CREATE TABLE payments (payment_id INT, amount INT)", "SUM amount"),
-        ("결제 수단 이름만 적어 줘", SHOP, "payment_method"),
-        ("브랜드 이름만 적어 줘", SHOP, "brands name"),
-        ("상품이 총 몇 개나 팔려 있어?", SHOP, "products COUNT order_items"),
-        ("리뷰가 몇 개인지 세봐", SHOP, "reviews COUNT"),
-        ("5만 원도 없는 고객", SHOP, "50000 < customers"),
-        ("이메일도 없는 고객", SHOP, "email no null customers"),
-        ("평점 높은 사람 수 구해줘", SHOP, "rating high customers COUNT"),
-        ("'배송중'인 주문", SHOP, "status '배송중' orders"),
-        ("상태가 '배송중'인 주문", SHOP, "status '배송중' orders"),
-        ("성별이 남성인 고객", SHOP, "gender 남성 customers"),
-        ("보고서에 넣게 상품 수 좀 세어 주이소", SHOP, "products COUNT"),
-        ("팀장님이 찾으시는데 여성 고객 목록 한 장으로", SHOP, "gender 여성 customers"),
+        ("결제 수단 이름만 적어 줘", MALL, "payment_method"),
+        ("브랜드 이름만 적어 줘", MALL, "brands name"),
+        ("상품이 총 몇 개나 팔려 있어?", MALL, "products COUNT order_items"),
+        ("리뷰가 몇 개인지 세봐", MALL, "reviews COUNT"),
+        ("5만 원도 없는 고객", MALL, "50000 < customers"),
+        ("이메일도 없는 고객", MALL, "email no null customers"),
+        ("평점 높은 사람 수 구해줘", MALL, "rating high customers COUNT"),
+        ("'배송중'인 주문", MALL, "status '배송중' orders"),
+        ("상태가 '배송중'인 주문", MALL, "status '배송중' orders"),
+        ("성별이 남성인 고객", MALL, "gender 남성 customers"),
+        ("보고서에 넣게 상품 수 좀 세어 주이소", MALL, "products COUNT"),
+        ("팀장님이 찾으시는데 여성 고객 목록 한 장으로", MALL, "gender 여성 customers"),
         ("마법사이면서 50레벨 이상인 영웅 닉네임", CLAN, "job 마법사 level 50 >= heroes 영웅 nickname"),
         ("클랜도 없는 VIP가 있다던데 닉네임이 뭐야", CLAN, "clans no null membership VIP nickname"),
     ],

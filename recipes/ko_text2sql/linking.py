@@ -111,6 +111,7 @@ KINDS = canonical(
 )
 STATES = canonical("status state stage condition")
 TOTALS = canonical("total sum")
+NAME = canonical("name")
 NO_NUMBER = canonical("name title id date status type category genre city region district country")
 
 
@@ -167,10 +168,10 @@ def _fit(glosses: tuple[str, ...], name: frozenset[str], table: frozenset[str] |
         # A noun is a table before it is a column; a verb means an identifier that says just this: 낸 is no pay_method.
         if table is not None and verb and likeness == 1.6:
             likeness = 2.6
+        if rank > 2 and wanted == NAME:
+            likeness -= 0.5  # a nickname is one before it is the name of a table nearby
         if likeness >= (2.5 if verb else 1.0):
             found = max(found, likeness + (1.5 if table is None and likeness == 3.0 else 0.0) - min(0.12 * rank, 0.8))
-        if rank == 0 and likeness == 3.0 and table is not None and wanted - NOISE:
-            found += 0.5  # a nickname is one before it is the name of a table nearby
     return found
 
 
