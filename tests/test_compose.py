@@ -125,3 +125,11 @@ def test_further_folders_of_questions_are_named_in_the_recipe() -> None:
     for wrong, named in (("questions/mroe", "questions/mroe"), ("questions,", "")):
         with pytest.raises(ValueError, match=f"data.options.questions: no folder '{named}' in ko_text2sql/"):
             hand_written_patterns(questions=wrong)
+
+
+def test_what_cannot_be_a_number_of_questions_or_a_file_of_them_is_refused(folder) -> None:  # noqa: F811
+    with pytest.raises(ValueError, match="composed: how many questions a table"):
+        hand_written_patterns(composed=True)
+    (folder / "questions" / "shopp.jsonl").write_text("", encoding="utf-8")
+    with pytest.raises(ValueError, match="questions/shopp.jsonl: no domain of that name"):
+        hand_written_patterns(folder)

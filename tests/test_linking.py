@@ -420,6 +420,7 @@ def test_players_and_operators_words_ranges_and_slips_are_glossed(question: str,
 
 
 MALL = ddl(load_domains()["shop"], list(load_domains()["shop"]["tables"]))
+PAYMENTS = "CREATE TABLE payments (payment_id INT, method VARCHAR(9), amount INT)"
 CLAN = """
 CREATE TABLE clans (clan_id INT PRIMARY KEY, clan_name VARCHAR(9));
 CREATE TABLE heroes (hero_id INT PRIMARY KEY, nickname VARCHAR(9), job VARCHAR(9), level INT, membership VARCHAR(9),
@@ -431,7 +432,8 @@ CREATE TABLE heroes (hero_id INT PRIMARY KEY, nickname VARCHAR(9), job VARCHAR(9
     ("question", "schema", "expected"),
     [
         ("결제 수단별 건수랑 총액", MALL, "payment_method per COUNT total_amount"),
-        ("총액", "CREATE TABLE payments (payment_id INT, amount INT)", "SUM amount"),
+        ("수단별 건수와 총액", PAYMENTS, "method per COUNT SUM amount"),
+        ("총액이 5만 원 넘는 결제", PAYMENTS, "amount 50000 > payments"),
         ("결제 수단 이름만 적어 줘", MALL, "payment_method"),
         ("브랜드 이름만 적어 줘", MALL, "brands name"),
         ("상품이 총 몇 개나 팔려 있어?", MALL, "products COUNT order_items"),
@@ -445,6 +447,12 @@ CREATE TABLE heroes (hero_id INT PRIMARY KEY, nickname VARCHAR(9), job VARCHAR(9
         ("보고서에 넣게 상품 수 좀 세어 주이소", MALL, "products COUNT"),
         ("팀장님이 찾으시는데 여성 고객 목록 한 장으로", MALL, "gender 여성 customers"),
         ("마법사이면서 50레벨 이상인 영웅 닉네임", CLAN, "job 마법사 level 50 >= heroes 영웅 nickname"),
+        ("등급이 골드이거나 실버인 고객", MALL, "grade 골드 or 실버 customers"),
+        ("이름이 '블랙' 또는 '서울'인 상품", MALL, "name '블랙' or '서울' products"),
+        ("'서울'로 시작하는 상품", MALL, "'서울' starts products"),
+        ("VIP 이름 알려줘", MALL, "grade VIP name"),
+        ("상품명이 보고서인 상품", MALL, "products name 보고서 products"),
+        ("2020년 1월 1일 전 주문 수", MALL, "2020-01-01 before orders COUNT"),
         ("클랜도 없는 VIP가 있다던데 닉네임이 뭐야", CLAN, "clans no null membership VIP nickname"),
     ],
 )

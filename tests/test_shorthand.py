@@ -149,6 +149,12 @@ def test_without_declared_keys_a_key_of_the_same_name_joins() -> None:
     )
 
 
+def test_a_reference_that_is_null_is_one_without_declared_keys_too() -> None:
+    bare = "CREATE TABLE a (a_id INT, x TEXT); CREATE TABLE b (b_id INT, a_id INT, y TEXT);"
+    assert expand("SELECT y FROM b WHERE a IS NULL", bare) == "SELECT y FROM b WHERE a_id IS NULL"
+    assert expand("SELECT x FROM a WHERE b IS NULL", bare) == "SELECT x FROM a WHERE a_id NOT IN (SELECT a_id FROM b)"
+
+
 def test_text_that_is_no_schema_changes_nothing() -> None:
     assert (
         expand("SELECT name FROM players WHERE teams.city = 1", "no DDL")

@@ -211,7 +211,7 @@ def _described(noun: str, conditions: list[dict], bound: list[Binding], joined: 
 
 
 def _elsewhere(condition: dict) -> bool:
-    """Whether a condition speaks of another table."""
+    """Whether a condition may speak of another table: it joins one or asks a query of its own."""
     return "join" in condition or "(SELECT" in condition["sql"]
 
 

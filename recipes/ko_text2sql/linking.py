@@ -111,6 +111,8 @@ KINDS = canonical(
 )
 STATES = canonical("status state stage condition")
 TOTALS = canonical("total sum")
+PIECES = {"starts", "ends", "contains"}
+VALUED = re.compile(r"(?:인|이고|이며|이면|이거나) ?(?=[가-힣])(?!가요|지|데)")
 NAME = canonical("name")
 NO_NUMBER = canonical("name title id date status type category genre city region district country")
 
@@ -328,8 +330,7 @@ def _show(item: Item, schema: Schema, near: dict[str, float], open_column: str) 
         )
         return [next(fits, glosses[0]).split(" ")[0], name], column, ""
     head = _head(item.entry, schema) if column else ""
-    summed = column and item.entry.korean in ("총액", "총금액", "총 금액") and not canonical(column) & TOTALS
-    return [*([head] if head else []), *(["SUM"] if summed else []), name], column, table or name
+    return [*([head] if head else []), name], column, table or name
 
 
 @lru_cache(maxsize=4096)
@@ -537,7 +538,12 @@ def _useless(word: str, out: list[str], rest: list[str], columns: set[str], tabl
     before, last = ["", "", *out][-2:]
     valued = columns | AGGREGATED | {"COUNT"}
     if word == "SUM":  # 총 회원 수
-        return last == "COUNT" or rest[:1] == ["COUNT"] or (bool(tables & {*rest[:1]}) and rest[1:2] == ["COUNT"])
+        summed = bool(columns & {*rest[:1]}) and _is_number(rest[0])  # 건수랑 총액: both
+        return (
+            (last == "COUNT" and not summed)
+            or rest[:1] == ["COUNT"]
+            or (bool(tables & {*rest[:1]}) and rest[1:2] == ["COUNT"])
+        )
     if word == "COUNT":  # 합치면 몇 명
         return last in AGGREGATED or (last in columns and before in AGGREGATED)
     if word in AGGREGATED and word == before and last in columns:  # 최대 가격 (max)
@@ -605,7 +611,27 @@ def hint(question: str, context: str) -> str:
             and question[items[index - 1].end : item.start] == " "
         ):
             shown, column = [], ""  # 결제 수단 이름: the kind itself
-        kind_named = bool(column and canonical(column) & KINDS and not own)
+        kind_named = bool(column and item.kind == "noun" and canonical(column) & KINDS and not own)
+        if item.kind == "quoted" and PIECES & {
+            gloss for later in items[index + 1 : index + 3] if later.entry for gloss in later.entry.glosses
+        }:
+            shown, column = [item.text], ""  # '남'으로 시작하는 is a piece of some text
+        elif (
+            column
+            and item.entry
+            and item.entry.korean == "총액"
+            and not canonical(column) & TOTALS
+            and {"per", "COUNT"} & set(words)
+        ):
+            shown = ["SUM", column]  # 수단별 건수와 총액
+        elif (
+            not shown
+            and open_column
+            and not _is_number(open_column)
+            and VALUED.match(question, item.end)
+            and len(item.text) > 1
+        ):
+            shown = [item.text]  # 유형이 보고서인: it is said to be a value
         if words[-1:] == ["than"] and shown and shown[0] in THAN:
             words[-1] = THAN[shown.pop(0)]
         # Said just before: 가격이 가장 비싼, 상태가 완료인, 서울에 사는
@@ -643,10 +669,11 @@ def hint(question: str, context: str) -> str:
         dated = dated or bool(canonical(column) & DATED)
         owners = [of for name, _, of, _ in schema.columns if name == column]
         used |= set(owners) if len(owners) == 1 else set()
-        if item.kind in ("value", "quoted") and shown[-1:] == [item.text]:
+        stays = item.entry is not None or (item.kind == "quoted" and not _is_number(open_column))
+        open_column = column or (open_column if stays else "")
+        later = next((other for other in items[index + 1 :] if other.kind not in ("particle", "ending")), None)
+        if item.kind == "value" and shown[-1:] == [item.text] and later and later.kind == "number":
             open_column = ""  # 마법사이면서 50레벨: the 50 is not of the job
-        else:
-            open_column = column or (open_column if item.entry is not None else "")
         last_table = own or last_table
     if not dated and any(item.kind == "date" for item in items):
         dates = {

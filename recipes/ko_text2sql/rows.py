@@ -130,7 +130,7 @@ def make(
 
 def _too_long(query: str, schema: dict | str, longest: int) -> bool:
     """Whether `query` has more than `longest` characters in shorthand; `schema`: its context, or its whole domain."""
-    if len(query) <= longest:  # shorthand is never longer
+    if len(query) <= longest:  # shorthand is hardly ever longer
         return False
     return len(shorten(query, schema if isinstance(schema, str) else ddl(schema, list(schema["tables"])))) > longest
 
@@ -188,6 +188,13 @@ def hand_written_patterns(
     for files in folders:
         if files != "questions" and not (files and (folder / files).is_dir()):
             raise ValueError(f"data.options.questions: no folder {files!r} in {folder.name}/")
+        strange = sorted(
+            file.name for file in (folder / files).glob("*.jsonl") if file.stem not in load_domains(folder)
+        )
+        if strange:
+            raise ValueError(f"{folder.name}/{files}/{strange[0]}: no domain of that name in {folder.name}/domains/")
+    if isinstance(composed, bool):
+        raise ValueError("data.options.composed: how many questions a table, a number")
     patterns = []
     for name, domain in load_domains(folder).items():
         if name == TEST_DOMAIN:

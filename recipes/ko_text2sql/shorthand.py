@@ -122,11 +122,7 @@ def _shorten_nullness(select: exp.Select, tables: tuple[Table, ...]) -> None:
             continue
         own = key.table or (next(iter(sources)) if len(sources) == 1 else "")
         for table, link in _links(tables).get(own, {}).items() if sources.get(own) == own else ():
-            if (
-                _refers(own, key.name, table, tables)
-                and _side(link, own) == key.name
-                and table not in {*columns, *sources}
-            ):
+            if _refers(own, table, tables) and _side(link, own) == key.name and table not in {*columns, *sources}:
                 key.replace(exp.column(table))
                 break
 
@@ -265,7 +261,8 @@ def _without_from(query: exp.Expression) -> str:
 def _written_out(
     test: exp.Is | exp.Exists, table: str, sources: list[str], tables: tuple[Table, ...]
 ) -> exp.Column | None:
-    """Write `t IS NULL` or `EXISTS (SELECT t WHERE …)` out, as IN by the key between t and the first source that has one.
+    """Write `t IS NULL` or `EXISTS (SELECT t WHERE …)` out, by the key between t and the first source that has one: as IN,
+    or where the source refers to t as the key's own nullness.
 
     The column that it is asked of, or None where no key leads to t.
     """
@@ -274,7 +271,7 @@ def _written_out(
     if not source:
         return None
     key = exp.column(_side(links[source], source), source if source != sources[0] else None)
-    if isinstance(test, exp.Is) and _refers(source, key.name, table, tables):
+    if isinstance(test, exp.Is) and _refers(source, table, tables):
         test.this.replace(key)  # a row that refers to none: its own column is NULL
         return key
     given = test.this.args if isinstance(test, exp.Exists) else {}
@@ -292,9 +289,10 @@ def _written_out(
     return key
 
 
-def _refers(source: str, column: str, target: str, tables: tuple[Table, ...]) -> bool:
-    """Whether `column` of `source` is a foreign key to `target`."""
-    return any(name == source and (column, target) in keys for name, _, keys in tables)
+def _refers(source: str, target: str, tables: tuple[Table, ...]) -> bool:
+    """Whether rows of `source` refer to one of `target`: by the key of the target, and not by their own."""
+    link, first = _links(tables)[source][target], {name: own[0] for name, own, _ in tables}
+    return _side(link, target) == first[target] and _side(link, source) != first[source]
 
 
 def _sources(select: exp.Select) -> list[exp.Expression]:
