@@ -131,5 +131,5 @@ def test_what_cannot_be_a_number_of_questions_or_a_file_of_them_is_refused(folde
     with pytest.raises(ValueError, match="composed: how many questions a table"):
         hand_written_patterns(composed=True)
     (folder / "questions" / "shopp.jsonl").write_text("", encoding="utf-8")
-    with pytest.raises(ValueError, match="questions/shopp.jsonl: no domain of that name"):
+    with pytest.raises(ValueError, match=r"questions/shopp\.jsonl: no domain of that name"):
         hand_written_patterns(folder)
