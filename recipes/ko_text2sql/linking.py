@@ -626,6 +626,8 @@ def hint(question: str, context: str) -> str:
             shown = ["SUM", column]  # 수단별 건수와 총액
         elif (
             not shown
+            and item.entry
+            and (item.entry.faint or item.kind == "nothing")
             and open_column
             and not _is_number(open_column)
             and VALUED.match(question, item.end)
