@@ -671,9 +671,11 @@ def hint(question: str, context: str) -> str:
         dated = dated or bool(canonical(column) & DATED)
         owners = [of for name, _, of, _ in schema.columns if name == column]
         used |= set(owners) if len(owners) == 1 else set()
-        stays = item.entry is not None or (item.kind == "quoted" and not _is_number(open_column))
-        open_column = column or (open_column if stays else "")
         later = next((other for other in items[index + 1 :] if other.kind not in ("particle", "ending")), None)
+        listed = (
+            item.kind == "quoted" and later and (later.kind == "quoted" or later.text in ("또는", "혹은", "아니면"))
+        )
+        open_column = column or (open_column if item.entry is not None or listed else "")
         if item.kind == "value" and shown[-1:] == [item.text] and later and later.kind == "number":
             open_column = ""  # 마법사이면서 50레벨: the 50 is not of the job
         last_table = own or last_table
