@@ -35,6 +35,8 @@ def hold_out(
 ) -> tuple[list[Pattern], dict[str, list[Pattern]]]:  # fmt: skip
     """(what may be trained on, what was held out by split). Domains go first, then families, then patterns.
 
+    Shares are of all patterns given, those of shapes.py and compose.py among them.
+
     Raises UserError for a domain that has no rows.
     """
     names = [name.strip() for name in domains.split(",") if name.strip()]

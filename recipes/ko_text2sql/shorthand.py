@@ -8,9 +8,8 @@
 Foreign keys say how tables are joined, so a model need not: a bare column is the FROM table's own, and naming a column
 of another table joins that table. A table may be named like a column, as PostgreSQL has it, for its rows: `COUNT(orders)`
 joins orders and counts, `orders IS NULL` is where there is no row of orders, `orders IS NOT NULL` where there is one,
-and `brands IS NULL` where a row refers to none. It
-is the idea of intermediate representations such as NatSQL (Gan et al. 2021, arXiv 2109.05153), kept so small that a
-shorthand still reads as SQL. What the rules can't give back stays as it was written: outer joins, self joins, aliases,
+and `brands IS NULL` where a row refers to none. It is the idea of intermediate representations such as NatSQL (Gan et al.
+2021, arXiv 2109.05153), kept so small that a shorthand still reads as SQL. What the rules can't give back stays as it was written: outer joins, self joins, aliases,
 joins on anything but a foreign key.
 """
 
