@@ -7,7 +7,8 @@
 A variant is the recipe with other `data` lines, written beside it as compared-NAME.yaml while it runs; its run is kept in
 `runs/`, so that a command that was cut off goes on where it stopped, and one that is run again only draws. Scores are those
 of the tuned model, by execution, with 95 % intervals: of the test rows and of the development rows, or of what was held out.
-They are printed as a table and drawn as runs/compared/COMMAND.png. One run each: differences within the intervals may be chance.
+They are printed as a table and drawn as runs/compared/COMMAND.png. One run each: differences within the intervals may be chance;
+those of an ablation are tested row by row (McNemar), all rows together.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from judge.stats import mcnemar
+
 from scripts.recipe import ROOT, Recipe, load_recipe, run_main, shown
 from scripts.report import interval, percent
-from scripts.runs import written_last
-from scripts.score import folder_of, score_file
+from scripts.runs import read_jsonl, written_last
+from scripts.score import MEASURE, folder_of, score_file
 
 DEFAULT = ROOT / "recipes/ko_text2sql/smollm2-135m-cpu.yaml"
 DEVELOPMENT = ROOT / "recipes/ko_text2sql/held_out/three_domains.jsonl"
@@ -74,6 +77,9 @@ def main() -> None:
             print(f"{name:20}  {rows:15}  {found}", flush=True)
     with written_last(OUT / f"{args.command}.json") as file:
         json.dump(results, file, indent=2)
+    if args.command == "ablation":
+        for result in results[1:]:
+            compare(results[0], result)
     draw(args.command, results)
 
 
@@ -102,8 +108,19 @@ def trained(recipe: Recipe, command: str) -> list[Path]:
 
 def scored(recipe: Recipe, path: Path) -> dict:
     score_file(recipe, path, ("tuned",))
-    file = folder_of(recipe, path) / "score.json"
-    return json.loads(file.read_text(encoding="utf-8"))["models"]["tuned"]
+    folder = folder_of(recipe, path)
+    score = json.loads((folder / "score.json").read_text(encoding="utf-8"))["models"]["tuned"]
+    verdicts = read_jsonl(folder / f"tuned-{MEASURE}.jsonl", f"make score RECIPE={recipe.shown} ROWS={shown(path)}")
+    return {**score, "verdicts": {row["id"]: row[MEASURE] == "yes" for row in verdicts}}
+
+
+def compare(whole: dict, other: dict) -> None:
+    """Print how many rows a variant has right that `whole` has not, and the other way round; p by McNemar's exact test."""
+    rows = [(name, id) for name, score in whole["scores"].items() for id in score["verdicts"]]
+    a, b = ([result["scores"][name]["verdicts"][id] for name, id in rows] for result in (whole, other))
+    gained = sum(y and not x for x, y in zip(a, b, strict=True))
+    lost = sum(x and not y for x, y in zip(a, b, strict=True))
+    print(f"{other['variant']:20}  of {len(rows)} rows {gained} gained and {lost} lost, p = {mcnemar(a, b):.2f}")
 
 
 def draw(command: str, results: list[dict]) -> None:
