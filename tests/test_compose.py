@@ -96,6 +96,17 @@ def test_a_column_has_one_condition_in_a_question_at_most(rows: list[dict]) -> N
     assert seen > 50
 
 
+def test_rows_are_never_put_in_order_by_a_column_that_may_be_empty() -> None:
+    seen = 0
+    for domain in load_domains().values():
+        for row in composed_rows(domain, 50):
+            for by in re.findall(r"ORDER BY (?:(\w+)\.)?(\w+)(?! ?[\w(.])", row["answer"].replace(" DESC", "")):
+                table = by[0] or re.search(r"FROM (\w+)", row["answer"])[1]
+                seen += 1
+                assert not domain["tables"][table]["columns"][by[1]].get("nullable"), row
+    assert seen > 100
+
+
 def test_training_takes_them_as_further_patterns() -> None:
     options = {"seed": 3, "train_rows": 2200, "rename_share": 0.0}
     without = make(**options)["train"]

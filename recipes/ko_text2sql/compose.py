@@ -99,6 +99,7 @@ def _number(part: dict) -> int:
 
 def bound_part(domain: dict, part: dict, meant: dict[str, tuple], dice: Random) -> Binding | None:
     """One way to bind a part's letters to what no other part means; what it takes is added to `meant`."""
+    sorted_by = set(PLACE.findall(part.get("order", "")))
 
     def bind(wanted: list[tuple[str, str]], own: dict[str, tuple], binding: Binding) -> Binding | None:
         if not wanted:
@@ -110,6 +111,9 @@ def bound_part(domain: dict, part: dict, meant: dict[str, tuple], dice: Random) 
         letter, what = wanted[0]
         choices = list(_choices(domain, letter, what, meant | own, dice))
         for thing, named in dice.sample(choices, len(choices)):
+            # NULLs come first or last, as the database has it: the question does not say which
+            if letter in sorted_by and _column(domain, thing).get("nullable"):
+                continue
             done = bind(wanted[1:], own | {letter: thing}, binding | named)
             if done is not None:
                 return done
@@ -119,8 +123,13 @@ def bound_part(domain: dict, part: dict, meant: dict[str, tuple], dice: Random) 
     return bind(list(part["bind"].items()), {}, {"t": (domain["tables"][table]["korean"][0], table)})
 
 
+def _column(domain: dict, thing: tuple) -> dict:
+    """What the domain says of a column; nothing where `thing` is a table or a value."""
+    return domain["tables"][thing[0]]["columns"][thing[1]] if len(thing) == 2 else {}
+
+
 def _kind(domain: dict, column: tuple[str, str]) -> tuple[str, str]:
-    about = domain["tables"][column[0]]["columns"][column[1]]
+    about = _column(domain, column)
     return about.get("kind", ""), about.get("unit", "")
 
 
